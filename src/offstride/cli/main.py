@@ -1,0 +1,52 @@
+"""`offstride COMMAND …`: finds the command, loads only what it needs, and turns errors into one readable line."""
+
+import sys
+import warnings
+from importlib import import_module
+
+from jsonargparse import ArgumentError
+
+from offstride import __version__
+
+COMMANDS = {
+    "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
+    "evaluate": ("offstride.cli.evaluate", "score a trained model on a data set"),
+    "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
+    "data check": ("offstride.cli.data_check", "look for what is wrong with a data set, before training"),
+    "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        print(f"offstride {__version__}")
+        return 0
+    name = next((name for name in COMMANDS if name.split() == arguments[: len(name.split())]), None)
+    if name is None:
+        return _fail(f"unknown command {arguments[0]!r}; there are: {', '.join(COMMANDS)}")
+    warnings.filterwarnings("ignore", module=r"lightning|torch|timm|tensorboard|jsonargparse")
+    try:
+        return import_module(COMMANDS[name][0]).main(f"offstride {name}", arguments[len(name.split()) :])
+    except (ValueError, OSError, ArgumentError) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("offstride: interrupted", file=sys.stderr)
+        return 130
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: offstride COMMAND [--help] …", "", "Semantic segmentation with learned upsampling.", "", *lines]
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"offstride: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,33 @@
+"""`offstride train`: recipes in YAML, any setting overridden on the command line."""
+
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from offstride.train import Recipe, fit
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Train; recipes may come first without their `--recipe`."""
+    files = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    parser = _parser(program)
+    values = parser.instantiate(parser.parse_args([f"--recipe={file}" for file in files] + arguments[len(files) :]))
+    recipe = Recipe(**{section.name: values[section.name] for section in fields(Recipe)})
+    print(fit(recipe, values.output, resume=values.resume))
+    return 0
+
+
+def _parser(program: str) -> ArgumentParser:
+    result = ArgumentParser(
+        prog=program,
+        usage=f"{program} [RECIPE …] --output DIRECTORY [--resume] [--SECTION.SETTING VALUE …]",
+        description="Train a model by a recipe. A run that was stopped, in whatever way, goes on with --resume.",
+        exit_on_error=False,
+    )
+    result.add_argument("--recipe", action=ActionConfigFile, help="YAML file; several are laid over each other")
+    result.add_argument("--output", type=Path, required=True, help="directory of the run")
+    result.add_argument("--resume", action="store_true", help="go on with the run that the directory holds")
+    result.add_class_arguments(Recipe, None)
+    return result

@@ -1,0 +1,57 @@
+"""Image and mask files to arrays: every common kind of file in, one kind of array out."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Decode a whole image file.
+
+    Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is brought to 8 bits, the EXIF
+    orientation is applied.
+
+    Returns:
+        `(H, W, 3)` uint8, RGB.
+
+    Raises:
+        ValueError: Naming the path, when the file is missing, damaged, truncated or of another kind.
+    """
+    image = _open(path)
+    if image.mode == "F":
+        raise ValueError(f"image {path}: expected integers, got floating-point pixels, whose range is unknown")
+    if image.mode.startswith("I"):  # Pillow would clip these to 255
+        deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return np.repeat(((deep + 128) // 257).astype(np.uint8)[..., None], 3, 2)
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Decode a whole one-channel mask file; palette files give their indices.
+
+    Returns:
+        `(H, W)` mask-file values: uint8, uint16, int32 or bool.
+
+    Raises:
+        ValueError: Naming the path, when the file is missing, damaged, truncated or has several channels.
+    """
+    mask = _open(path)
+    if mask.mode not in _ONE_CHANNEL:
+        raise ValueError(f"mask {path}: expected one channel (grey or palette), got Pillow mode {mask.mode!r}")
+    return np.asarray(mask)
+
+
+def _open(path: str | Path) -> Image.Image:
+    """The decoded file, turned upright."""
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image)
+    except FileNotFoundError as error:
+        raise ValueError(f"file {path}: does not exist") from error
+    except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
+        raise ValueError(f"file {path}: cannot be decoded ({error})") from error

@@ -1,0 +1,130 @@
+"""How a dataset lies in folders: `images/{split}/NAME.jpg`, `labels/{split}/NAME.png`, and a class file above both."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from offstride.data.catalog import ClassSet
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # what keeps values: no JPEG
+LABEL_FOLDERS = ("labels", "masks")
+CLASS_FILES = ("classes.json", "classes.yaml", "classes.yml")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two files of a sample."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The files of a split, matched by stem.
+
+    Attributes:
+        pairs: Sorted by name.
+        without_label: Images that no mask belongs to.
+        without_image: Masks that no image belongs to.
+        ambiguous: Files that share their stem with another one of their folder.
+    """
+
+    pairs: tuple[Pair, ...]
+    without_label: tuple[Path, ...]
+    without_image: tuple[Path, ...]
+    ambiguous: tuple[Path, ...]
+
+
+def match_files(root: Path, split: str | None) -> Matching:
+    """Match the image and mask files of a split; a missing folder counts as an empty one."""
+    images = _files(root / "images" / (split or ""), IMAGE_SUFFIXES)
+    labels = _files(label_folder(root) / (split or ""), LABEL_SUFFIXES)
+    image_of, label_of = ({path.stem: path for path in paths} for paths in (images, labels))
+    return Matching(
+        pairs=tuple(Pair(stem, image_of[stem], label_of[stem]) for stem in sorted(image_of.keys() & label_of.keys())),
+        without_label=tuple(path for path in images if path.stem not in label_of),
+        without_image=tuple(path for path in labels if path.stem not in image_of),
+        ambiguous=(*_ambiguous(images), *_ambiguous(labels)),
+    )
+
+
+def list_pairs(root: Path, split: str | None) -> tuple[Pair, ...]:
+    """The complete pairs of a split; a `ValueError` when there are none, or any file is left over."""
+    check_folders(root, split)
+    images, labels = root / "images" / (split or ""), label_folder(root) / (split or "")
+    matching = match_files(root, split)
+    for paths, trouble in (
+        (matching.without_label, f"images without a mask of the same stem in {labels}"),
+        (matching.without_image, f"masks without an image of the same stem in {images}"),
+        (matching.ambiguous, "files that share their stem"),
+    ):
+        if paths:
+            raise ValueError(f"root: {len(paths)} {trouble}: {abridged(paths)}")
+    if not matching.pairs and split is None and split_names(root):
+        raise ValueError(f"split: expected one of {_quoted(split_names(root))}, got None")
+    if not matching.pairs:
+        raise ValueError(f"root: no images ({', '.join(IMAGE_SUFFIXES)}) in {images}")
+    return matching.pairs
+
+
+def check_folders(root: Path, split: str | None) -> None:
+    """Raise a `ValueError` unless `root` holds images and labels and, if one is named, that split of both."""
+    if not root.is_dir():
+        raise ValueError(f"root: expected a folder, got {root}, which is none")
+    labels = label_folder(root)
+    if not (root / "images").is_dir() or not labels.is_dir():
+        found = ", ".join(sorted(path.name for path in root.iterdir())) or "nothing"
+        raise ValueError(f"root: expected the folders images and labels (or masks) in {root}, found {found}")
+    for folder in (root / "images", labels):
+        if split is not None and not (folder / split).is_dir():
+            known = _quoted(split_names(root)) or "None (images lie directly in their folder)"
+            raise ValueError(f"split: expected one of {known}, got {split!r}: there is no {folder / split}")
+
+
+def split_names(root: Path) -> tuple[str, ...]:
+    """Names of the splits: subfolders of `images` or of `labels`; none when the files lie in them directly."""
+    folders = [folder for folder in (root / "images", label_folder(root)) if folder.is_dir()]
+    inside = {path for folder in folders for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+    return tuple(sorted({path.name for path in inside}))
+
+
+def label_folder(root: Path) -> Path:
+    """The folder that holds the masks, under either of its names."""
+    return next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), root / LABEL_FOLDERS[0])
+
+
+def class_file(root: Path) -> Path | None:
+    """The class file in `root`, if any."""
+    return next((root / name for name in CLASS_FILES if (root / name).is_file()), None)
+
+
+def read_classes(root: Path) -> ClassSet:
+    """The class set that the class file in `root` describes; a `ValueError` when there is no such file."""
+    path = class_file(root)
+    if path is None:
+        raise ValueError(f"classes: none were given, and {root} holds none of {', '.join(CLASS_FILES)}")
+    return ClassSet.from_file(path)
+
+
+def abridged(items: Iterable[object], limit: int = 5) -> str:
+    """The first few items, for a message, and how many more there are."""
+    shown = [str(item) for item in items]
+    return ", ".join(shown[:limit]) + (f" and {len(shown) - limit} more" if len(shown) > limit else "")
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.suffix.lower() in suffixes and path.name[0] != ".")
+
+
+def _ambiguous(paths: list[Path]) -> list[Path]:
+    count = Counter(path.stem for path in paths)
+    return [path for path in paths if count[path.stem] > 1]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,36 @@
+"""What every dataset of this room yields."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from offstride.data.catalog import ClassSet
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One labelled image.
+
+    Attributes:
+        image: `(3, H, W)` uint8, RGB.
+        label: `(H, W)` uint8 class indices, `IGNORE_INDEX` where no class is given.
+        name: Names the sample within its dataset: the file stem, or a number.
+    """
+
+    image: Tensor
+    label: Tensor
+    name: str
+
+
+class SampleSet(Protocol):
+    """A map-style dataset of labelled images: what transforms, streams and evaluation ask of a dataset."""
+
+    @property
+    def classes(self) -> ClassSet:
+        """The classes that the labels index."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...

@@ -1,0 +1,58 @@
+"""Streets: procedural street scenes with exact label maps, for demonstrations and tests without any download."""
+
+import numpy as np
+import torch
+
+from offstride.data.catalog import STREETS, ClassSet
+from offstride.data.sample import Sample
+from offstride.data.streets.canvas import Canvas
+from offstride.data.streets.develop import develop
+from offstride.data.streets.scene import draw_scene, paint_scene
+
+__all__ = ["Streets"]
+
+SPLITS = ("train", "val", "test")
+
+
+class Streets:
+    """Street scenes that are drawn when they are asked for.
+
+    Sample `i` depends on `(seed, split, i)` alone and shows the same street at every size. No two splits share a street.
+
+    Args:
+        count: Number of samples.
+        size: (height, width) in pixels.
+        seed: Not negative.
+        split: "train", "val" or "test".
+
+    Raises:
+        ValueError: When an argument is out of its range.
+    """
+
+    def __init__(self, count: int, size: tuple[int, int] = (192, 256), seed: int = 0, split: str = "train"):
+        if count < 1:
+            raise ValueError(f"count: expected at least 1, got {count}")
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f"size: expected (height, width) of at least 1 each, got {size}")
+        if seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {seed}")
+        if split not in SPLITS:
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
+        self.count, self.size, self.seed, self.split = count, size, seed, split
+
+    @property
+    def classes(self) -> ClassSet:
+        """The classes that the labels index."""
+        return STREETS
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        index = range(self.count)[index]
+        source = np.random.SeedSequence((self.seed, SPLITS.index(self.split), index))
+        layout, grain = (np.random.Generator(np.random.PCG64(child)) for child in source.spawn(2))
+        canvas = Canvas(*self.size)
+        paint_scene(draw_scene(layout), canvas)
+        image = develop(canvas.image, grain)
+        return Sample(torch.from_numpy(image), torch.from_numpy(canvas.label), f"{self.split}-{index:06d}")

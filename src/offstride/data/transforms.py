@@ -1,0 +1,152 @@
+"""From a sample to what a network reads: random scale, crop, flip and colour for training; normalisation for both.
+
+Shapes: a sample's image is `(3, H, W)` uint8 and its label `(H, W)` uint8; a network reads float32 `(3, h, w)`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from offstride.data.sample import Sample
+from offstride.ops.labels import IGNORE_INDEX
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Random scale, crop, horizontal flip and colour jitter, then normalisation.
+
+    Only what the crop will show is resized: a window of `crop / scale` pixels is cut from the image and brought to the
+    size of the crop. Where the scaled image is smaller than the crop it lies at a random place in it, and around it the
+    image is the mean pixel (0 after normalisation) and the label `IGNORE_INDEX`. The image is resized bilinearly with
+    antialiasing, the label takes the nearest pixel; both agree on pixel centres.
+
+    Args:
+        crop: (h, w) of the result, in pixels.
+        scale: Range of the factor by which the image is scaled, uniform.
+        flip: Probability of a horizontal flip.
+        jitter: Strength s of the colour jitter: brightness, contrast and saturation are multiplied, in random order, by
+            factors uniform in 1 - s … 1 + s.
+        mean: Mean of each colour channel, in 0 … 1 units.
+        std: Standard deviation of each colour channel, in 0 … 1 units.
+
+    Raises:
+        ValueError: When an argument is out of its range.
+    """
+
+    crop: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    jitter: float = 0.0
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if len(self.crop) != 2 or not all(isinstance(length, int) and length > 0 for length in self.crop):
+            raise ValueError(f"crop: expected (height, width) in pixels, got {self.crop!r}")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale: expected (low, high) with 0 < low <= high, got {self.scale!r}")
+        for name in ("flip", "jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a number in 0 … 1, got {getattr(self, name)!r}")
+        _check_statistics(self.mean, self.std)
+
+    def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, Tensor]:
+        """Transform a sample; the result follows from `sample` and `seed`, global random states are not touched.
+
+        Returns:
+            Image `(3, h, w)` float32, normalised, and label `(h, w)` uint8.
+        """
+        random = Random(seed)
+        scale = random.uniform(*self.scale)
+        rows, columns = (
+            _Span.draw(size, crop, scale, random) for size, crop in zip(sample.label.shape, self.crop, strict=True)
+        )
+        window, size = (rows.source, columns.source), [rows.visible, columns.visible]
+        # Channels last is fast, and spared torch's mistakes with uint8 images that become one pixel wide.
+        part = sample.image[None, :, *window].contiguous(memory_format=torch.channels_last)
+        part = F.resize(part, size, InterpolationMode.BILINEAR, antialias=True)[0]
+        part_label = F.resize(sample.label[None, *window], size, InterpolationMode.NEAREST_EXACT)[0]
+        if random.random() < self.flip:
+            part, part_label = part.flip(-1), part_label.flip(-1)
+        part = _jitter(part, self.jitter, random) if self.jitter else part
+
+        image = torch.zeros(3, *self.crop)
+        label = torch.full(self.crop, IGNORE_INDEX, dtype=torch.uint8)
+        place = (rows.target, columns.target)
+        image[:, *place] = _normalize(part, self.mean, self.std)
+        label[place] = part_label
+        return image, label
+
+
+@dataclass(frozen=True)
+class EvalTransform:
+    """Normalisation alone, whatever the size.
+
+    Args:
+        mean: Mean of each colour channel, in 0 … 1 units.
+        std: Standard deviation of each colour channel, in 0 … 1 units.
+
+    Raises:
+        ValueError: When these are not three numbers in 0 … 1 each, or a deviation is 0.
+    """
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        _check_statistics(self.mean, self.std)
+
+    def __call__(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """Image `(3, H, W)` float32, normalised, and the label as it is."""
+        return _normalize(sample.image, self.mean, self.std), sample.label
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One axis of a crop: the `source` range of the image becomes the `visible` pixels of the `target` range."""
+
+    source: slice
+    target: slice
+    visible: int
+
+    @classmethod
+    def draw(cls, size: int, crop: int, scale: float, random: Random) -> "_Span":
+        window = max(1, round(crop / scale))
+        visible = crop
+        if window > size:
+            window, visible = size, min(crop, max(1, round(size * scale)))
+        source, target = _below(size - window + 1, random), _below(crop - visible + 1, random)
+        return cls(slice(source, source + window), slice(target, target + visible), visible)
+
+
+def _below(stop: int, random: Random) -> int:
+    """A uniform integer in 0 … stop - 1, from `random()`: the only method whose sequence Python promises to keep."""
+    return int(random.random() * stop)
+
+
+def _jitter(image: Tensor, strength: float, random: Random) -> Tensor:
+    adjustments = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation]
+    while adjustments:
+        adjust = adjustments.pop(_below(len(adjustments), random))
+        image = adjust(image, random.uniform(1 - strength, 1 + strength))
+    return image
+
+
+def _normalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 to float32 in units of standard deviations around the mean; contiguous whatever the input's strides."""
+    mean_, std_ = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    return image.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / (255 * std_)).sub_(mean_ / std_)
+
+
+def _check_statistics(mean: Sequence[float], std: Sequence[float]) -> None:
+    in_range = all(0 <= value <= 1 for value in (*mean, *std)) and all(std)
+    if len(mean) != 3 or len(std) != 3 or not in_range:
+        raise ValueError(f"mean, std: expected three numbers in 0 … 1 each, no std of 0, got {mean!r} and {std!r}")

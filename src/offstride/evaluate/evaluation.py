@@ -1,0 +1,132 @@
+"""Evaluation of a model on a data set."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
+from offstride.field import argmax
+from offstride.inference import predict_whole
+from offstride.metrics import BoundaryIoU, BoundaryScores, ConfusionMatrix, SegmentationScores
+from offstride.models import Segmenter
+
+
+class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
+    """Part of a data set as (image, label) tensors, ready for a model.
+
+    Args:
+        dataset: Labelled images.
+        transform: From a sample to tensors.
+        share: Indices of the part.
+    """
+
+    def __init__(
+        self, dataset: SampleSet, transform: Callable[[Sample], tuple[Tensor, Tensor]], share: Sequence[int]
+    ) -> None:
+        self.dataset, self.transform, self.share = dataset, transform, share
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.transform(self.dataset[self.share[index]])
+
+
+def label_map(model: Segmenter, images: Tensor) -> Tensor:
+    """Predicted classes of `(B, 3, H, W)` images: `(B, H, W)`, without full-resolution scores."""
+    return argmax(predict_whole(model.field, images))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a model is on a data set.
+
+    Attributes:
+        classes: The classes.
+        scores: mIoU, pixel accuracy and scores of each class.
+        boundary: Boundary IoU (Cheng et al., CVPR 2021), mean and of each class.
+        images: Number of images.
+        seconds: Time for prediction alone.
+    """
+
+    classes: ClassSet
+    scores: SegmentationScores
+    boundary: BoundaryScores
+    images: int
+    seconds: float
+
+    @property
+    def thin_iou(self) -> float:
+        """Mean IoU of the thin classes; NaN where the data set names none."""
+        return self.scores.mean_iou(self.classes.names.index(name) for name in self.classes.thin)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures as JSON can hold them; None where a class is absent."""
+        rows = {}
+        for index, name in enumerate(self.classes.names):
+            rows[name] = {
+                "iou": _number(self.scores.iou[index]),
+                "boundary_iou": _number(self.boundary.iou[index]),
+                "accuracy": _number(self.scores.accuracy[index]),
+                "pixels": int(self.scores.support[index]),
+            }
+        return {
+            "miou": _number(self.scores.miou),
+            "boundary_iou": _number(self.boundary.mean),
+            "thin_iou": _number(self.thin_iou),
+            "pixel_accuracy": _number(self.scores.pixel_accuracy),
+            "mean_accuracy": _number(self.scores.mean_accuracy),
+            "absent": [self.classes.names[index] for index in self.scores.absent],
+            "images": self.images,
+            "seconds": round(self.seconds, 3),
+            "classes": rows,
+        }
+
+
+def _number(value: Tensor | float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def evaluate(
+    model: Segmenter,
+    dataset: SampleSet,
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Predict every image whole and score the predictions.
+
+    Args:
+        model: Left in evaluation mode; runs where its parameters are.
+        dataset: Labelled images of the model's classes.
+        workers: Processes that load data.
+        progress: Called with the number of images done and their total.
+
+    Raises:
+        ValueError: If the data set has other classes than the model.
+    """
+    classes = dataset.classes
+    if len(classes) != model.config.classes or (model.classes and model.classes.names != classes.names):
+        raise ValueError(f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}")
+    device = next(model.parameters()).device
+    confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
+    images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
+    model.eval()
+    seconds = 0.0
+    for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
+        start = time.perf_counter()
+        prediction = label_map(model, image.to(device))
+        seconds += time.perf_counter() - start
+        confusion.update(prediction, label.to(device))
+        boundary.update(prediction, label.to(device))
+        progress(done, len(images))
+    return Evaluation(classes, confusion.compute(), boundary.compute(), len(images), seconds)
+
+
+def _listed(model: Segmenter) -> str:
+    return ", ".join(model.classes.names) if model.classes else f"{model.config.classes} of them"

@@ -1,0 +1,109 @@
+"""The loss of a whole model: main field, location supervision and auxiliary fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from offstride.field import Across, BilinearField, LocatedField, LogitField, cross_entropy
+from offstride.losses.location import Normalize
+from offstride.losses.offset_guided import Ties, offset_guided_loss
+from offstride.losses.offset_regression import offset_regression_loss
+from offstride.ops.interpolate import nearest_rows
+
+LocationLoss = Literal["none", "guided", "regression"]
+SuperviseAt = Literal["input", "upsampler"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What to minimise.
+
+    Args:
+        location: `"guided"` (LaU, Eq. 3), `"regression"` (LaU, Eq. 4), or `"none"` for cross-entropy alone.
+        penalty: λ of Eqs. 3 and 4.
+        strength: γ of Eq. 4.
+        supervise_at: Where LaU followed by bilinear upsampling meets its labels: at the `"input"` resolution, with
+            labels intact, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the released
+            code.
+        ties: Whether Eq. 3 penalises equal losses (as printed) or spares them (as released).
+        normalize: Divide by `"valid"` pixels, or by `"all"` of them as in the released code.
+        class_weights: One weight per class.
+        label_smoothing: Share of the target spread over all classes.
+        auxiliary: Weight of each auxiliary cross-entropy: 0.2 in LaU and EncNet, 0.4 in PSPNet and GFF.
+    """
+
+    location: LocationLoss = "none"
+    penalty: float = 0.3
+    strength: float = 0.1
+    supervise_at: SuperviseAt = "input"
+    ties: Ties = "penalize"
+    normalize: Normalize = "valid"
+    class_weights: list[float] | None = None
+    label_smoothing: float = 0.0
+    auxiliary: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("location", self.location, get_args(LocationLoss)),
+            ("supervise_at", self.supervise_at, get_args(SuperviseAt)),
+            ("ties", self.ties, get_args(Ties)),
+            ("normalize", self.normalize, get_args(Normalize)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name}: expected one of {known}, got {value!r}")
+        for name in ("penalty", "strength", "auxiliary"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+
+
+def segmentation_losses(
+    main: LogitField,
+    auxiliary: Mapping[str, LogitField],
+    labels: Tensor,
+    config: LossConfig,
+    *,
+    across: Across | None = None,
+) -> dict[str, Tensor]:
+    """All terms of the loss of a model, already weighted; minimise their sum.
+
+    Args:
+        main: The model's prediction, `(B, C, H, W)`.
+        auxiliary: Its auxiliary predictions by name.
+        labels: `(B, H, W)` integer classes, 255 where ignored.
+        config: What to minimise.
+        across: See `offstride.field.Across`.
+
+    Returns:
+        `"main"` and one entry for each auxiliary prediction.
+
+    Raises:
+        ValueError: If a location loss is asked for a field without offsets, or labels do not fit.
+    """
+    weight = None if config.class_weights is None else torch.tensor(config.class_weights, device=labels.device)
+    options = {"weight": weight, "label_smoothing": config.label_smoothing, "across": across}
+    field, target = supervision(main, labels, config.supervise_at)
+    if config.location == "guided":
+        loss = offset_guided_loss(
+            field, target, penalty=config.penalty, ties=config.ties, normalize=config.normalize, **options
+        )
+    elif config.location == "regression":
+        loss = offset_regression_loss(
+            field, target, penalty=config.penalty, strength=config.strength, normalize=config.normalize, **options
+        )
+    else:
+        loss = cross_entropy(field, target, **options)
+    return {"main": loss} | {
+        name: config.auxiliary * cross_entropy(field, labels, **options) for name, field in auxiliary.items()
+    }
+
+
+def supervision(field: LogitField, labels: Tensor, at: SuperviseAt) -> tuple[LogitField, Tensor]:
+    """The field and the labels that meet in the loss; see `LossConfig.supervise_at`."""
+    if at == "upsampler" and isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
+        field = field.source
+        size = (field.shape[2], field.shape[3])
+        return field, nearest_rows(labels, size, (0, size[0]), origin="corner")
+    return field, labels

@@ -1,0 +1,54 @@
+"""What the two location-aware losses share: where a field reads, and how their sums become means."""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from offstride.field import Across, BilinearField, LocatedField, LogitField, mean_over
+from offstride.ops.grid import Origin
+from offstride.ops.interpolate import bilinear_rows
+
+Normalize = Literal["valid", "all"]
+
+
+class Located(NamedTuple):
+    """Coarse `(B, C, h, w)` scores and the `(B, 2M, H, W)` displacements at which every pixel of the supervised map
+    reads them.
+    """
+
+    scores: Tensor
+    offsets: Tensor
+    origin: Origin
+
+
+def located(field: LogitField) -> Located:
+    """Displacements of a location-aware field at the resolution of the field.
+
+    For LaU followed by bilinear upsampling they are the offsets upsampled bilinearly: as base coordinates are affine,
+    this is where the composed field reads, to first order and up to clamping.
+
+    Raises:
+        ValueError: If the field reads no displaced positions.
+    """
+    if isinstance(field, LocatedField):
+        return Located(field.scores, field.offsets, field.origin)
+    if isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
+        inner, size = field.source, field.size
+        offsets = bilinear_rows(inner.offsets, size, (0, size[0]), origin=field.origin, coarse=inner.offsets.shape[2])
+        return Located(inner.scores, offsets, inner.origin)
+    raise ValueError(
+        f"field: expected location-aware upsampling, got {type(field).__name__}; location losses need offsets"
+    )
+
+
+def mean_of(total: Tensor, normalize: Normalize, labels: Tensor, count: Tensor, across: Across | None) -> Tensor:
+    """Divide a sum over pixels by the valid ones (`count`), or by all as the released code does."""
+    if normalize not in get_args(Normalize):
+        raise ValueError(f"normalize: expected one of {get_args(Normalize)}, got {normalize!r}")
+    return total / labels.numel() if normalize == "all" else mean_over(total, count, across)
+
+
+def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
+    """Weigh losses by `1 + penalty` where the mask is set (Λ of LaU, Eq. 3)."""
+    return losses * torch.where(mask, 1 + penalty, 1.0).to(losses)

@@ -1,0 +1,60 @@
+"""Offset-guided loss (LaU, Eq. 3): a pixel that displacement has not improved costs more."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from offstride.field import Across, BilinearField, LogitField, pixel_losses
+from offstride.losses.location import Normalize, located, mean_of, penalised
+from offstride.ops.cross_entropy import label_weight
+from offstride.ops.labels import IGNORE_INDEX
+
+Ties = Literal["penalize", "spare"]
+
+
+def offset_guided_loss(
+    field: LogitField,
+    labels: Tensor,
+    *,
+    penalty: float = 0.3,
+    ties: Ties = "penalize",
+    normalize: Normalize = "valid",
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = IGNORE_INDEX,
+    across: Across | None = None,
+) -> Tensor:
+    """Mean of `L · (1 + λ · [not L < L′])`: L the loss of the field, L′ that of plain bilinear upsampling of the same
+    scores, without gradient.
+
+    Args:
+        field: Location-aware field of shape `(B, C, H, W)`.
+        labels: `(B, H, W)` integer classes.
+        penalty: λ, 0.3 in the paper.
+        ties: Whether `L = L′` is penalised, as Eq. 3 says (staying put must not pay), or spared, as in the released
+            code.
+        normalize: Divide by `"valid"` pixels (or their class weights), or by `"all"` pixels as in the released code.
+        weight: `(C,)` class weights.
+        label_smoothing: Share of the target spread over all classes.
+        ignore_index: Label of pixels that do not count.
+        across: Turns this batch's count into what `"valid"` divides by, see `offstride.field.Across`.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: If the field has no offsets, or arguments do not fit.
+    """
+    if ties not in get_args(Ties):
+        raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")
+    place = located(field)
+    losses = pixel_losses(field, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    with torch.no_grad():
+        plain = BilinearField(place.scores, (labels.shape[1], labels.shape[2]), place.origin)
+        reference = pixel_losses(
+            plain, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index
+        )
+        not_better = losses > reference if ties == "spare" else ~(losses < reference)
+    count = label_weight(labels, weight=weight, ignore_index=ignore_index)
+    return mean_of(penalised(losses, not_better, penalty).sum(), normalize, labels, count, across)

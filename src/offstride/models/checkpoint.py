@@ -1,0 +1,115 @@
+"""Checkpoints: one safetensors file with the weights, and configuration and classes as JSON in its metadata."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from offstride import __version__
+from offstride.backbones.weights import mismatches
+from offstride.data.catalog import ClassSet
+from offstride.models.config import ModelConfig
+
+FORMAT_VERSION = 1
+_KEY = "offstride"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Content of a checkpoint file."""
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig
+    classes: ClassSet | None
+
+    def fill(self, model: nn.Module) -> None:
+        """Load the tensors into a model.
+
+        Raises:
+            ValueError: Naming tensors that are missing, unexpected or of another shape; the model is unchanged then.
+        """
+        if problems := mismatches(model.state_dict(), self.tensors):
+            raise ValueError(f"the weights do not fit the model: {problems}")
+        model.load_state_dict(self.tensors)
+
+
+def write_checkpoint(
+    path: str | Path, tensors: Mapping[str, Tensor], config: ModelConfig, classes: ClassSet | None
+) -> None:
+    """Write a file under another name, then rename it: readers see the old file or the new one, never a part.
+
+    Raises:
+        ValueError: Naming the path, if it cannot be written.
+    """
+    path = Path(path)
+    header = {
+        "format_version": FORMAT_VERSION,
+        "written_by": f"offstride {__version__}",
+        "config": config.to_dict(),
+        "classes": classes and classes.to_dict(),
+    }
+    # copies: the file format has no views and no shared memory
+    copies = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    content = serialise(copies, metadata={"format": "pt", _KEY: json.dumps(header)})
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise ValueError(f"checkpoint {path}: cannot be written ({error})") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote.
+
+    Raises:
+        ValueError: Naming the path, if it is no such file or one of a later version.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"checkpoint {path}: expected a safetensors file ({error})") from error
+    try:
+        header = _header(metadata)
+        classes = header.get("classes")
+        return Checkpoint(
+            tensors, ModelConfig.from_dict(header.get("config", {})), ClassSet.from_dict(classes) if classes else None
+        )
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path}: {error}") from error
+
+
+def _header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _KEY not in metadata:
+        raise ValueError(
+            "holds tensors but no model of Offstride; weights of a backbone go to create_model(pretrained=…)"
+        )
+    header = json.loads(metadata[_KEY])
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if not isinstance(version, int):
+        raise ValueError(f"expected a format version in its metadata, got {metadata[_KEY][:80]!r}")
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"has format version {version} ({header.get('written_by')}), this is offstride {__version__} "
+            f"and reads up to {FORMAT_VERSION}: update offstride"
+        )
+    return header

@@ -1,0 +1,97 @@
+"""What a model is made of, in plain values that a recipe or a checkpoint can hold."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Self
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that `create_model` needs.
+
+    Args:
+        backbone: Name of a timm model.
+        classes: Number of classes; may be left to the `ClassSet` that `create_model` gets.
+        head: `"fcn"` or `"aspp"`.
+        upsampler: `"bilinear"` or `"lau"`.
+        output_stride: Stride of the coarse grid in image pixels.
+        backbone_options: Further arguments of `timm.create_model`.
+        head_options: Arguments of the head. Unless `rates` are among them, those of ASPP are (6, 12, 18), doubled at
+            output stride 8 (DeepLabv3, §3.3).
+        upsampler_options: Arguments of the upsampler. LaU covers half of the output stride unless `scale` is among
+            them, as in the paper (4 of 8).
+        auxiliary: Name of the backbone feature with an auxiliary FCN head, such as `layer3` of ResNets.
+        mean: Mean colour of images in 0 … 1; the backbone's by default.
+        std: Standard deviation, likewise.
+
+    Raises:
+        ValueError: If a number is out of range or an option cannot be written as JSON.
+    """
+
+    backbone: str
+    classes: int | None = None
+    head: str = "fcn"
+    upsampler: str = "bilinear"
+    output_stride: int = 16
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    head_options: dict[str, Any] = field(default_factory=dict)
+    upsampler_options: dict[str, Any] = field(default_factory=dict)
+    auxiliary: str | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+
+    def __post_init__(self) -> None:
+        _check_count("output_stride", self.output_stride)
+        if self.classes is not None:
+            _check_count("classes", self.classes)
+        for name in ("backbone_options", "head_options", "upsampler_options"):
+            _check_options(name, getattr(self, name))
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _triple(name, value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that JSON and YAML can hold; the opposite of `from_dict`."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from plain data.
+
+        Raises:
+            ValueError: Naming unknown or missing keys.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"model config: expected names and values, got {values!r}")
+        known = {entry.name for entry in fields(cls)}
+        required = {entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"model config: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        if missing := sorted(required - values.keys()):
+            raise ValueError(f"model config: {', '.join(missing)} missing")
+        return cls(**values)
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
+
+
+def _check_options(name: str, options: object) -> None:
+    if not isinstance(options, dict):
+        raise ValueError(f"{name}: expected names and values, got {options!r}")
+    try:
+        json.dumps(options)
+    except TypeError as error:
+        raise ValueError(f"{name}: expected values that JSON can hold, got {options} ({error})") from error
+
+
+def _triple(name: str, value: object) -> Triple:
+    match value:
+        case [int() | float() as red, int() | float() as green, int() | float() as blue]:
+            return float(red), float(green), float(blue)
+    raise ValueError(f"{name}: expected three numbers, got {value!r}")

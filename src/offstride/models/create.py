@@ -1,0 +1,44 @@
+"""From a few plain values to a model."""
+
+from pathlib import Path
+from typing import Any
+
+from offstride.data.catalog import ClassSet
+from offstride.models.config import ModelConfig
+from offstride.models.parts import build_parts
+from offstride.models.segmenter import Segmenter
+
+
+def create_model(
+    config: ModelConfig | None = None,
+    *,
+    classes: int | ClassSet | None = None,
+    pretrained: bool | str | Path = False,
+    **fields: Any,
+) -> Segmenter:
+    """Build a model.
+
+    Example:
+        `create_model(backbone="resnet50", head="aspp", upsampler="lau", classes=21)`
+
+    Args:
+        config: Description of the model; or give its fields as keywords, which also replace fields of a `config`.
+        classes: Number of classes, or the classes themselves, whose names then travel with the model.
+        pretrained: Weights of the backbone: path of a safetensors file, `True` for those that timm downloads, `False`
+            for none.
+        **fields: Fields of `ModelConfig`.
+
+    Returns:
+        The model, in training mode. Its `mean` and `std` are those that images must be normalised by.
+
+    Raises:
+        ValueError: Naming the field that is unknown, wrong or missing.
+    """
+    named = classes if isinstance(classes, ClassSet) else None
+    count = len(classes) if isinstance(classes, ClassSet) else classes
+    if config and config.classes and count and config.classes != count:
+        raise ValueError(f"classes: expected {config.classes} as in the configuration, got {count}")
+    if count is not None:
+        fields["classes"] = count
+    config = ModelConfig.from_dict({**(config.to_dict() if config else {}), **fields})
+    return Segmenter(*build_parts(config, pretrained), named)

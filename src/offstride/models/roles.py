@@ -1,0 +1,48 @@
+"""What each parameter is, for those who set learning rates and weight decay."""
+
+from typing import Literal, NamedTuple
+
+from torch import nn
+
+from offstride.upsamplers import LaU
+
+
+class ParameterRole(NamedTuple):
+    """What a parameter is.
+
+    Attributes:
+        name: As in `named_parameters`.
+        parameter: The parameter itself.
+        part: `"backbone"`, or `"head"` for all that comes after it.
+        kind: `"offset"` for the convolutions that predict LaU's offsets; `"norm"` for normalisation and other
+            per-channel scales; `"bias"`; `"weight"` for everything else.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    part: Literal["backbone", "head"]
+    kind: Literal["weight", "bias", "norm", "offset"]
+
+
+def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole]:
+    """Roles in the order of `model.named_parameters()`; `backbone` is a part of `model`."""
+    in_backbone = {id(parameter) for parameter in backbone.parameters()}
+    of_offsets = {
+        id(layer.weight) for module in model.modules() if isinstance(module, LaU) for layer in module.convolutions()
+    }
+    roles = []
+    for name, parameter in model.named_parameters():
+        owner = model.get_submodule(name.rpartition(".")[0])
+        kind = "offset" if id(parameter) in of_offsets else _kind(name, parameter, owner)
+        roles.append(ParameterRole(name, parameter, "backbone" if id(parameter) in in_backbone else "head", kind))
+    return roles
+
+
+def _kind(name: str, parameter: nn.Parameter, owner: nn.Module) -> Literal["weight", "bias", "norm"]:
+    """A vector is the bias of a layer that has a matrix or a kernel too, or belongs to a normalisation: this holds for
+    the normalisation layers of any library.
+    """
+    if parameter.ndim > 1:
+        return "weight"
+    beside = any(other.ndim > 1 for other in owner.parameters(recurse=False))
+    return "bias" if beside and name.endswith("bias") else "norm"

@@ -1,0 +1,177 @@
+"""The model that Offstride trains and runs: backbone → head → classifier → upsampler.
+
+Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from offstride.backbones import Backbone
+from offstride.data.catalog import ClassSet
+from offstride.field import BilinearField, LogitField
+from offstride.models.checkpoint import read_checkpoint, write_checkpoint
+from offstride.models.config import ModelConfig
+from offstride.models.parts import build_parts
+from offstride.models.roles import ParameterRole, parameter_roles
+from offstride.upsamplers import Upsampler
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All that a model says about a batch of images, whatever the mode.
+
+    Attributes:
+        main: Class scores as a field of shape `(B, C, H, W)`.
+        auxiliary: Those of the auxiliary heads, by the backbone feature that they read (`layer3`; a dot in the name is
+            written as an underscore).
+        scene: `(B, C)` scores for the presence of a class, where the head gives them.
+        gates: Gate maps, where the decoder has gates.
+    """
+
+    main: LogitField
+    auxiliary: dict[str, LogitField] = field(default_factory=dict)
+    scene: Tensor | None = None
+    gates: list[Tensor] = field(default_factory=list)
+
+
+class Segmenter(nn.Module):
+    """Semantic segmentation of images of any size. `create_model` builds one from plain values.
+
+    Args:
+        backbone: Images to features.
+        head: Features to the `(B, D, h, w)` map that is classified.
+        classifier: 1×1 convolution of that map to class scores.
+        upsampler: Scores, and the map that they came from, to a field over the image.
+        auxiliary: Heads for additional losses: all features to coarse scores.
+        config: What the model can be rebuilt from.
+        classes: Names and colours of the classes, if known.
+
+    Raises:
+        ValueError: If there are more or fewer names than classes.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        classifier: nn.Module,
+        upsampler: Upsampler,
+        auxiliary: Mapping[str, nn.Module],
+        config: ModelConfig,
+        classes: ClassSet | None = None,
+    ) -> None:
+        super().__init__()
+        if classes is not None and len(classes) != config.classes:
+            raise ValueError(f"classes: expected {config.classes} as in the configuration, got {len(classes)}")
+        self.backbone = backbone
+        self.head = head
+        self.classifier = classifier
+        self.upsampler = upsampler
+        self.auxiliary = nn.ModuleDict(auxiliary)
+        self.config = config
+        self.classes = classes
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean colour, in 0 … 1, that images must be normalised by."""
+        return self.config.mean or self.backbone.mean
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of the colours, likewise."""
+        return self.config.std or self.backbone.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores of every pixel: `(B, C, H, W)` from normalised `(B, 3, H, W)` images."""
+        return self.field(images).dense()
+
+    def field(self, images: Tensor) -> LogitField:
+        """The same scores as a field, which yields labels and losses without the full-resolution tensor.
+
+        Args:
+            images: `(B, 3, H, W)`, normalised by `mean` and `std`.
+
+        Returns:
+            Field of shape `(B, C, H, W)`.
+
+        Raises:
+            ValueError: If the images are not such a tensor.
+        """
+        return self._main(self.backbone(images), images)
+
+    def decode(self, images: Tensor) -> Decoded:
+        """Everything that a loss looks at, auxiliary heads included; arguments as for `field`."""
+        features = self.backbone(images)
+        return Decoded(self._main(features, images), self._auxiliary(features, images))
+
+    def _main(self, features: list[Tensor], images: Tensor) -> LogitField:
+        H, W = images.shape[2:]
+        decoded = self.head(features)
+        return self.upsampler(self.classifier(decoded), decoded, (H, W))
+
+    def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:
+        H, W = images.shape[2:]
+        origin = self.config.upsampler_options.get("origin", "center")
+        return {name: BilinearField(head(features), (H, W), origin) for name, head in self.auxiliary.items()}
+
+    def parameter_roles(self) -> list[ParameterRole]:
+        """Which parameters belong to the backbone, and which are biases, normalisation or offset convolutions."""
+        return parameter_roles(self, self.backbone)
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, configuration and classes to one safetensors file: whole, or not at all.
+
+        Raises:
+            ValueError: Naming the path, if it cannot be written.
+        """
+        write_checkpoint(path, self.state_dict(), self.config, self.classes)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        classes: ClassSet | None = None,
+        output_stride: int | None = None,
+        map_location: torch.device | str = "cpu",
+    ) -> Self:
+        """Rebuild a model that `save` wrote; nothing in the file is executed.
+
+        Args:
+            path: File to read.
+            classes: Classes that the model must have, by name and in this order.
+            output_stride: Stride to run at, if it is not that of training (DeepLabv3 trains at 16 and evaluates at 8).
+            map_location: Device of the model.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            ValueError: Naming the path and what is wrong: no checkpoint of Offstride, other classes, weights that do
+                not fit.
+        """
+        checkpoint = read_checkpoint(path)
+        config = checkpoint.config if output_stride is None else replace(checkpoint.config, output_stride=output_stride)
+        try:
+            _check_classes(checkpoint.classes, config.classes, classes)
+            model = cls(*build_parts(config), checkpoint.classes)
+            checkpoint.fill(model)
+        except ValueError as error:
+            raise ValueError(f"checkpoint {path}: {error}") from error
+        return model.to(map_location).eval()
+
+
+def _check_classes(stored: ClassSet | None, count: int | None, expected: ClassSet | None) -> None:
+    """Raise unless the model has the classes that its user counts on; without names, their number is compared."""
+    if expected is None:
+        return
+    if stored is None:
+        if count != len(expected):
+            raise ValueError(f"classes: expected {len(expected)}, the model has {count}")
+    elif stored.names != expected.names:
+        raise ValueError(f"classes: expected {', '.join(expected.names)}; the model has {', '.join(stored.names)}")

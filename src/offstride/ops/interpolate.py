@@ -1,0 +1,59 @@
+"""Bilinear and nearest upsampling of a band of rows.
+
+Shapes: values (B, C, h, w) on the coarse grid, result (B, C, R, W): rows `start … stop - 1` of an H×W map, R = stop -
+start.
+
+Convention: as in `offstride.ops.grid`; `origin="center"` equals `interpolate(align_corners=False)`. No factor is
+assumed: sizes are explicit.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from offstride.ops.grid import Origin, base_coordinates, coordinate_dtype, nearest, neighbors
+
+
+def source_rows(rows: tuple[int, int], fine: int, coarse: int, origin: Origin) -> tuple[int, int]:
+    """Half-open range of coarse rows that a band of fine rows reads bilinearly."""
+    first, _ = neighbors(fine, coarse, origin, rows=(rows[0], rows[0] + 1))
+    _, last = neighbors(fine, coarse, origin, rows=(rows[1] - 1, rows[1]))
+    return int(first), int(last) + 1
+
+
+def bilinear_rows(
+    band: Tensor, size: tuple[int, int], rows: tuple[int, int], *, origin: Origin, coarse: int, first: int = 0
+) -> Tensor:
+    """Bilinear upsampling of some rows from just the coarse rows they need.
+
+    Args:
+        band: `(B, C, n, w)`: coarse rows `first … first + n - 1`, which must cover `source_rows(rows, …)`.
+        size: `(H, W)` of the whole fine map.
+        rows: Half-open range of fine rows.
+        origin: Pixel convention.
+        coarse: Height h of the whole coarse map.
+        first: Coarse row at which `band` begins.
+
+    Returns:
+        `(B, C, stop - start, W)`, float32 or better.
+    """
+    band = band.to(coordinate_dtype(band.dtype))
+    low, high = neighbors(size[0], coarse, origin, rows=rows, device=band.device)
+    y = base_coordinates(size[0], coarse, origin, rows=rows, device=band.device, dtype=band.dtype)
+    fraction = (y.clamp(0, coarse - 1) - low).unsqueeze(1)
+    tall = torch.lerp(band[:, :, low - first], band[:, :, high - first], fraction)
+    if origin == "center":  # rows are done and stay as they are; the library's kernel does the columns
+        return F.interpolate(tall, (tall.shape[2], size[1]), mode="bilinear", align_corners=False)
+    width = band.shape[3]
+    left, right = neighbors(size[1], width, origin, device=band.device)
+    x = base_coordinates(size[1], width, origin, device=band.device, dtype=band.dtype)
+    return torch.lerp(tall[..., left], tall[..., right], x.clamp(0, width - 1) - left)
+
+
+def nearest_rows(values: Tensor, size: tuple[int, int], rows: tuple[int, int], *, origin: Origin) -> Tensor:
+    """Rows of the nearest-neighbour upsampling of `(B, C, h, w)` values, which also resamples label maps `(B, h, w)` or
+    coarser.
+    """
+    y = nearest(size[0], values.shape[-2], origin, rows=rows, device=values.device)
+    x = nearest(size[1], values.shape[-1], origin, device=values.device)
+    return values[..., y, :][..., x]

@@ -1,0 +1,176 @@
+"""What happens beside training: the record, the checkpoints and the progress that a person sees."""
+
+import time
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from offstride.train.history import History
+
+
+class Recorder(Callback):
+    """Writes `train.csv` (each step) and `validation.csv` (each validation).
+
+    Args:
+        directory: Of the run.
+        resumed_at: Step at which the run is resumed; later rows of an earlier attempt are dropped.
+        flush_every: Steps between writes.
+    """
+
+    def __init__(self, directory: Path, *, resumed_at: int, flush_every: int) -> None:
+        self.directory, self.resumed_at, self.flush_every = directory, resumed_at, flush_every
+        self.started = time.monotonic()
+        self.pending: list[dict] = []
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Open the files in the process that writes them."""
+        if trainer.is_global_zero:
+            self.training = History(self.directory / "train.csv", keep=self.resumed_at)
+            self.validation = History(self.directory / "validation.csv", keep=self.resumed_at - 1)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+        """Remember the losses of a step; numbers are fetched from the device only when they are written."""
+        if not trainer.is_global_zero:
+            return
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        losses = {name: value.detach() for name, value in outputs.items()}
+        elapsed = time.monotonic() - self.started
+        self.pending.append({"step": trainer.global_step, **losses, "learning_rate": rate, "seconds": elapsed})
+        if trainer.global_step % self.flush_every == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        for row in self.pending:
+            self.training.append(**{name: float(value) for name, value in row.items()})
+        self.pending.clear()
+        self.training.flush()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the scores of a validation."""
+        if trainer.is_global_zero:
+            self.validation.append(step=trainer.global_step, **validation_scores(trainer))
+            self.validation.flush()
+
+
+def validation_scores(trainer: L.Trainer) -> dict[str, float]:
+    """Scores of the last validation by name, without their `val/`."""
+    metrics = trainer.callback_metrics.items()
+    return {name.removeprefix("val/"): float(value) for name, value in metrics if name.startswith("val/")}
+
+
+class Checkpoints(Checkpoint):
+    """Keeps `last.ckpt` to resume from, and the models `best.safetensors` (by mIoU) and `last.safetensors`.
+
+    Args:
+        directory: Of the run.
+        every: Steps between writes of `last.ckpt`.
+        recorder: Flushed first, so that the record reaches as far as the checkpoint.
+    """
+
+    def __init__(self, directory: Path, *, every: int, recorder: Recorder) -> None:
+        self.directory, self.every, self.recorder = directory, every, recorder
+        self.best = -1.0
+
+    def state_dict(self) -> dict[str, float]:
+        """The best mIoU so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Continue to compare with the best mIoU so far."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        """Write what is needed to resume."""
+        if trainer.global_step % self.every == 0:
+            self.write(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the model if it is the best so far."""
+        miou = validation_scores(trainer)["miou"]
+        if miou > self.best:
+            self.best = miou
+            if trainer.is_global_zero:
+                pl_module.model.save(self.directory / "best.safetensors")  # type: ignore[union-attr]
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the model as it is in the end."""
+        self.write(trainer)
+        if trainer.is_global_zero:
+            pl_module.model.save(self.directory / "last.safetensors")  # type: ignore[union-attr]
+
+    def write(self, trainer: L.Trainer) -> None:
+        """Write `last.ckpt`; all processes take part."""
+        self.recorder.flush()
+        trainer.save_checkpoint(self.directory / "last.ckpt")
+
+
+class ProgressLine(Callback):
+    """A progress bar in a terminal, one line now and then elsewhere: loss, mIoU, time left.
+
+    Args:
+        steps: Length of the run.
+        every: Steps between updates.
+        title: What is trained.
+    """
+
+    def __init__(self, steps: int, *, every: int, title: str = "training") -> None:
+        self.steps, self.every, self.title = steps, every, title
+        self.console = Console(stderr=True)
+        self.loss, self.miou = float("nan"), float("nan")
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  mIoU {task.fields[miou]:.3f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+        )
+        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the bar at the step of the checkpoint."""
+        self.begun, self.first = time.monotonic(), trainer.global_step
+        self.progress.disable |= not trainer.is_global_zero
+        self.progress.start()
+        self.task = self.progress.add_task(
+            self.title, total=self.steps, completed=self.first, loss=self.loss, miou=self.miou
+        )
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+        """Show the step, and the loss of this one."""
+        step = trainer.global_step
+        if step % self.every and step != self.steps:
+            return
+        self.loss = float(outputs["loss"])
+        self.progress.update(self.task, completed=step, loss=self.loss, miou=self.miou)
+        if trainer.is_global_zero and not self.console.is_terminal and (step % (10 * self.every) == 0 or step == self.steps):
+            self.print_line(step)
+
+    def print_line(self, step: int) -> None:
+        """One line for a log file."""
+        pace = (time.monotonic() - self.begun) / (step - self.first)
+        left = int(pace * (self.steps - step))
+        self.console.print(
+            f"{self.title}: step {step}/{self.steps}  loss {self.loss:.3f}  mIoU {self.miou:.3f}  "
+            f"{pace:.2f} s/step  {left // 60}:{left % 60:02d} left",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the new mIoU."""
+        self.miou = validation_scores(trainer)["miou"]
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the bar where it ended."""
+        self.progress.stop()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        self.progress.stop()

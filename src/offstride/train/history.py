@@ -1,0 +1,56 @@
+"""The record of a run as CSV files that survive being killed and continue when it is resumed."""
+
+import csv
+import os
+from pathlib import Path
+
+
+class History:
+    """Rows of numbers in a CSV file, keyed by `step`; rows are buffered until `flush`.
+
+    Args:
+        path: The file; an existing one is continued.
+        keep: Drop rows with a larger `step`: those that a resumed run will write again.
+    """
+
+    def __init__(self, path: Path, *, keep: int = 0) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.fields: list[str] = []
+        kept = [row for row in read_history(path) if row["step"] <= keep] if path.exists() and keep else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".partial")
+        if kept:
+            self.fields = list(kept[0])
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.fields)
+                writer.writeheader()
+                writer.writerows(kept)
+            os.replace(temporary, path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def append(self, **row: float) -> None:
+        """Add one row; all rows have the columns of the first."""
+        self.rows.append(row)
+
+    def flush(self) -> None:
+        """Write buffered rows to disk."""
+        if not self.rows:
+            return
+        new = not self.fields
+        self.fields = self.fields or list(self.rows[0])
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, self.fields)
+            if new:
+                writer.writeheader()
+            writer.writerows(self.rows)
+        self.rows.clear()
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of a CSV file of numbers; a last line that was cut off is left out."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    whole = [row for row in rows if None not in row.values() and "" not in row.values()]
+    return [{name: float(value) for name, value in row.items()} for row in whole]

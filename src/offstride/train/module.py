@@ -1,0 +1,110 @@
+"""The training step: a model, its loss and its metrics as a Lightning module."""
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from offstride.data import EvalTransform, SampleSet, SampleStream, TrainingSet
+from offstride.evaluate import LabelledImages, label_map
+from offstride.losses import segmentation_losses
+from offstride.metrics import ConfusionMatrix
+from offstride.models import Segmenter
+from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups
+from offstride.train.recipe import Recipe
+
+
+def mean_across_processes(count: Tensor) -> Tensor:
+    """Mean of a count over all processes; itself where there is one process (see `offstride.field.Across`)."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return count
+    count = count.clone()
+    torch.distributed.all_reduce(count)
+    return count / torch.distributed.get_world_size()
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains a `Segmenter` by a recipe.
+
+    Everything random in step `s` is a function of the seed and of `s`: sample order, augmentation and dropout. A resumed
+    run therefore continues as if it had never stopped.
+
+    Args:
+        model: What to train.
+        recipe: How.
+        train_set: Augmented samples, addressed by `SampleStream`.
+        val_set: Samples as they are.
+    """
+
+    def __init__(self, model: Segmenter, recipe: Recipe, train_set: TrainingSet, val_set: SampleSet) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.train_set, self.val_set = train_set, val_set
+        self.confusion = ConfusionMatrix(len(val_set.classes))
+        self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
+        self.model.to(memory_format=self.layout)  # type: ignore[call-overload]
+
+    def train(self, mode: bool = True) -> "SegmentationModule":
+        """Switch to training, leaving frozen normalisation in evaluation."""
+        super().train(mode)
+        frozen: dict[str, nn.Module] = {"backbone": self.model.backbone, "all": self.model}
+        if self.recipe.schedule.freeze_norm in frozen:
+            freeze_norm(frozen[self.recipe.schedule.freeze_norm])
+        return self
+
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Tie dropout to the step."""
+        torch.manual_seed((self.recipe.schedule.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Loss of one batch of `(B, 3, h, w)` images and `(B, h, w)` labels."""
+        images, labels = batch
+        decoded = self.model.decode(images.to(memory_format=self.layout))
+        terms = segmentation_losses(
+            decoded.main, decoded.auxiliary, labels, self.recipe.loss, across=mean_across_processes
+        )
+        return {"loss": torch.stack(list(terms.values())).sum()} | {
+            f"loss_{name}": term.detach() for name, term in terms.items()
+        }
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count the predictions of one image."""
+        images, labels = batch
+        self.confusion.update(label_map(self.model, images.to(memory_format=self.layout)), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Turn counts into scores."""
+        scores = self.confusion.compute()
+        self.confusion.reset()
+        self.log("val/miou", scores.miou, rank_zero_only=True)
+        self.log("val/pixel_accuracy", scores.pixel_accuracy, rank_zero_only=True)
+
+    def configure_optimizers(self) -> dict:
+        """Optimizer by parameter groups, with a learning rate for each iteration."""
+        optimizer = build_optimizer(parameter_groups(self.model, self.recipe.optimizer), self.recipe.optimizer)
+        scheduler = build_scheduler(optimizer, self.recipe.optimizer, self.recipe.schedule.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches from the current step on."""
+        schedule = self.recipe.schedule
+        stream = SampleStream(
+            len(self.train_set),
+            schedule.seed,
+            start=self.global_step * schedule.batch_size,
+            rank=self.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return DataLoader(
+            self.train_set,
+            schedule.batch_size // self.trainer.world_size,
+            sampler=stream,
+            num_workers=self.recipe.data.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Whole images, one by one, shared out over the processes."""
+        share = range(self.global_rank, len(self.val_set), self.trainer.world_size)
+        transform = EvalTransform(self.model.mean, self.model.std)
+        return DataLoader(LabelledImages(self.val_set, transform, share), num_workers=self.recipe.data.workers)

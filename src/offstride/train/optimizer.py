@@ -1,0 +1,58 @@
+"""Parameter groups and the learning-rate schedule."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from offstride.models import Segmenter
+from offstride.train.recipe import OptimizerRecipe
+
+
+def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
+    """Factor of the learning rate: `(1 - step / steps) ** power` (DeepLab), after a linear warm-up."""
+    rise = min(1.0, (step + 1) / (warmup + 1))
+    return rise * max(0.0, 1 - step / steps) ** power
+
+
+def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
+    """Parameters by learning rate and weight decay.
+
+    Everything after the backbone learns `head_multiplier` times faster. Weights of convolutions decay; normalisation, biases and
+    the convolutions that predict offsets do if the recipe says so.
+    """
+    decays = {"weight": True, "norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
+    members: dict[tuple[str, bool], list[nn.Parameter]] = defaultdict(list)
+    for role in model.parameter_roles():
+        members[role.part, decays[role.kind]].append(role.parameter)
+    return [
+        {
+            "name": f"{part}, {'decaying' if decay else 'not decaying'}",
+            "params": parameters,
+            "lr": recipe.learning_rate * (1 if part == "backbone" else recipe.head_multiplier),
+            "weight_decay": recipe.weight_decay if decay else 0.0,
+        }
+        for (part, decay), parameters in members.items()
+    ]
+
+
+def build_optimizer(groups: Iterable[dict[str, Any]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    """SGD or AdamW over groups as `parameter_groups` makes them."""
+    if recipe.name == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, recipe: OptimizerRecipe, steps: int) -> LambdaLR:
+    """Polynomial decay for each iteration."""
+    return LambdaLR(optimizer, lambda step: poly(step, steps, recipe.power, recipe.warmup))
+
+
+def freeze_norm(module: nn.Module) -> None:
+    """Keep statistics and parameters of all batch normalisation in a module as they are; to be repeated after `train()`."""
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval().requires_grad_(False)

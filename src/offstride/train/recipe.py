@@ -1,0 +1,192 @@
+"""A recipe: everything that determines a training run. The command line and YAML files are these classes."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from offstride.losses import LossConfig
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{name}: expected a number above 0, got {value}")
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """What to train on and how it is augmented.
+
+    Args:
+        name: `"folder"` (images and masks with a class list), `"camvid"`, or `"streets"` (procedural scenes, nothing to
+            download).
+        root: Folder of the data set; not for `"streets"`.
+        train: Split to train on.
+        val: Split that chooses the best checkpoint.
+        count: Number of procedural training scenes.
+        val_count: Number of procedural validation scenes.
+        size: (height, width) of procedural scenes.
+        crop: (height, width) of training crops.
+        scale: Range of random scaling.
+        flip: Probability of a horizontal flip.
+        jitter: Strength of random brightness, contrast and saturation.
+        workers: Processes that load data.
+    """
+
+    name: Literal["folder", "camvid", "streets"] = "streets"
+    root: Path | None = None
+    train: str = "train"
+    val: str = "val"
+    count: int = 1000
+    val_count: int = 50
+    size: tuple[int, int] = (192, 256)
+    crop: tuple[int, int] = (192, 256)
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    jitter: float = 0.0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """Which model to build; the number of classes and the normalisation follow from data and backbone.
+
+    Args:
+        backbone: Any timm model with `features_only`.
+        pretrained: `true` for timm's own weights, or the path of a safetensors file.
+        output_stride: 8, 16 or 32.
+        head: `"fcn"` or `"aspp"`.
+        upsampler: `"bilinear"` or `"lau"`.
+        auxiliary: Name of the backbone feature that feeds an auxiliary FCN head.
+        backbone_options: Passed on to timm.
+        head_options: Arguments of the head.
+        upsampler_options: Arguments of the upsampler.
+    """
+
+    backbone: str = "mobilenetv2_100"
+    pretrained: bool | str = False
+    output_stride: int = 16
+    head: str = "fcn"
+    upsampler: str = "bilinear"
+    auxiliary: str | None = None
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    head_options: dict[str, Any] = field(default_factory=dict)
+    upsampler_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimizerRecipe:
+    """How parameters move.
+
+    Args:
+        name: `"sgd"` or `"adamw"`.
+        learning_rate: Initial rate of the backbone.
+        head_multiplier: Rate of everything else, as a multiple.
+        momentum: Of SGD.
+        weight_decay: For convolution weights.
+        decay_norm: Whether normalisation layers decay.
+        decay_bias: Whether biases decay.
+        decay_offsets: Whether the convolutions that predict offsets decay; in the LaU release they do not.
+        power: Exponent of the polynomial decay of the rate, per iteration.
+        warmup: Iterations of linear warm-up.
+        clip: Largest norm of the gradient; 0 for no limit.
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.01
+    head_multiplier: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    decay_norm: bool = False
+    decay_bias: bool = False
+    decay_offsets: bool = False
+    power: float = 0.9
+    warmup: int = 0
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(learning_rate=self.learning_rate, head_multiplier=self.head_multiplier, power=self.power)
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """How long, how often and on what.
+
+    Args:
+        steps: Iterations.
+        batch_size: Images of one iteration, over all processes.
+        validate_every: Iterations between validations.
+        checkpoint_every: Iterations between checkpoints to resume from.
+        log_every: Iterations between log lines.
+        freeze_norm: Whose batch normalisation keeps its statistics and parameters: of `"none"`, the `"backbone"`, or
+            `"all"`.
+        sync_norm: Synchronise batch normalisation over GPUs.
+        precision: As Lightning names it: `"32-true"`, `"bf16-mixed"`, `"16-mixed"`.
+        accelerator: As Lightning names it: `"auto"`, `"cpu"`, `"gpu"`.
+        devices: Processes on this node.
+        nodes: Number of nodes.
+        channels_last: Keep images and features channels-last in memory, which convolutions are fast on.
+        seed: Of weights, data order and augmentation.
+        deterministic: Use deterministic algorithms only.
+    """
+
+    steps: int = 1000
+    batch_size: int = 8
+    validate_every: int = 250
+    checkpoint_every: int = 50
+    log_every: int = 10
+    freeze_norm: Literal["none", "backbone", "all"] = "none"
+    sync_norm: bool = False
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    channels_last: bool = True
+    seed: int = 0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        _positive(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            validate_every=self.validate_every,
+            checkpoint_every=self.checkpoint_every,
+            log_every=self.log_every,
+            devices=self.devices,
+            nodes=self.nodes,
+        )
+        world = self.devices * self.nodes
+        if self.batch_size % world:
+            raise ValueError(f"batch_size: expected a multiple of the {world} processes, got {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Args:
+        data: What to train on.
+        model: What to train.
+        loss: What to minimise.
+        optimizer: How parameters move.
+        schedule: How long, how often and on what.
+    """
+
+    data: DataRecipe = field(default_factory=DataRecipe)
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain dictionaries, lists, strings and numbers: what its YAML file holds."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return plain(asdict(recipe))

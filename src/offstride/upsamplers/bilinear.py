@@ -1,0 +1,24 @@
+"""Bilinear upsampling: the step that everyone takes for granted, and the baseline of all others."""
+
+from torch import Tensor
+
+from offstride.field import BilinearField
+from offstride.ops.grid import Origin, check_origin
+from offstride.upsamplers.base import Upsampler
+
+
+class Bilinear(Upsampler):
+    """Bilinear upsampling without parameters; `origin="center"` equals `interpolate(align_corners=False)`."""
+
+    def __init__(self, *, origin: Origin = "center") -> None:
+        super().__init__()
+        check_origin(origin)
+        self.origin: Origin = origin
+
+    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> BilinearField:
+        """See `Upsampler`; `features` are not used."""
+        return BilinearField(scores, size, self.origin)
+
+    def extra_repr(self) -> str:
+        """Show the pixel convention when printed."""
+        return f"origin={self.origin!r}"

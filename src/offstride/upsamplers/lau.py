@@ -1,0 +1,119 @@
+"""Location-aware upsampling (LaU): "Location-aware Upsampling for Semantic Segmentation", He et al., arXiv 1911.05250.
+
+Shapes: B batch, C classes, D feature channels, h×w coarse grid, k the factor that LaU covers, M offset groups, H×W
+image.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from offstride.field import BilinearField, LocatedField, LogitField
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype
+from offstride.ops.interpolate import bilinear_rows
+from offstride.upsamplers.base import Upsampler
+
+Init = Literal["xavier", "zero"]
+
+
+class OffsetBranch(nn.Sequential):
+    """Offsets along one axis (LaU, Fig. 5): 1×1 → leaky ReLU → 3×3 → pixel shuffle, without biases.
+
+    `(B, D, h, w)` features become `(B, M, k·h, k·w)` offsets in coarse pixels, with `D·hidden + 9·hidden·M·k²`
+    parameters.
+    """
+
+    def __init__(self, in_channels: int, scale: int, groups: int, hidden: int, init: Init) -> None:
+        reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
+        predict = nn.Conv2d(hidden, groups * scale**2, 3, padding=1, bias=False)
+        super().__init__(reduce, nn.LeakyReLU(0.01), predict, nn.PixelShuffle(scale))
+        nn.init.xavier_uniform_(reduce.weight)
+        if init == "xavier":
+            nn.init.xavier_uniform_(predict.weight)
+        else:
+            nn.init.zeros_(predict.weight)
+
+
+class LaU(Upsampler):
+    """Location-aware upsampling: two branches predict where in the coarse scores every fine pixel reads (LaU, §3.1.2
+    and §3.3).
+
+    The branches cover a factor of `scale`. If that reaches the image, the field reads the coarse scores at full
+    resolution (offsets that are a few pixels larger than the image, because its size does not divide, are resampled to
+    it). Otherwise the field is rendered at `scale` times the coarse grid and goes on to the image bilinearly, as in the
+    paper (4× of the 8× at output stride 8).
+
+    Args:
+        in_channels: Channels D of the features that predict offsets: those that feed the classifier.
+        scale: Factor k.
+        groups: Offset groups M: 1, as in the paper, moves all classes together; the number of classes moves each on its
+            own.
+        hidden: Channels C′ inside a branch. 128 gives the parameters of the paper's Table 1; its ResNet-101 models have
+            64.
+        origin: `"center"`, in which zero offsets are bilinear upsampling, or `"corner"`, the convention of the released
+            code.
+        init: `"xavier"` as released, or `"zero"` to start from exactly bilinear upsampling.
+        block: Put a 3×3 convolution with batch normalisation and ReLU before the branches, as the paper's ASPP models
+            have.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        scale: int = 4,
+        groups: int = 1,
+        hidden: int = 128,
+        origin: Origin = "center",
+        init: Init = "xavier",
+        block: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_channels", in_channels), ("scale", scale), ("groups", groups), ("hidden", hidden)):
+            if value < 1:
+                raise ValueError(f"{name}: expected a positive whole number, got {value}")
+        if init not in get_args(Init):
+            raise ValueError(f"init: expected one of {get_args(Init)}, got {init!r}")
+        check_origin(origin)
+        self.scale = scale
+        self.origin: Origin = origin
+        self.block = _feature_block(in_channels) if block else nn.Identity()
+        self.vertical = OffsetBranch(in_channels, scale, groups, hidden, init)
+        self.horizontal = OffsetBranch(in_channels, scale, groups, hidden, init)
+
+    def offsets(self, features: Tensor) -> Tensor:
+        """`(B, 2M, k·h, k·w)` offsets from `(B, D, h, w)` features: (y, x) pairs, coarse pixels, float32 or better."""
+        features = self.block(features)
+        pairs = torch.stack((self.vertical(features), self.horizontal(features)), 2)
+        return pairs.flatten(1, 2).to(coordinate_dtype(pairs.dtype))
+
+    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
+        """See `Upsampler`."""
+        offsets = self.offsets(features)
+        height, width = offsets.shape[2:]
+        if (height, width) == tuple(size):
+            return LocatedField(scores, offsets, self.origin)
+        if height >= size[0] and width >= size[1]:
+            offsets = bilinear_rows(offsets, size, (0, size[0]), origin=self.origin, coarse=height)
+            return LocatedField(scores, offsets, self.origin)
+        return BilinearField(LocatedField(scores, offsets, self.origin), size, self.origin)
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The four convolutions of the two branches, which the paper trains at ten times the rate and without weight
+        decay.
+        """
+        branches = (*self.vertical.children(), *self.horizontal.children())
+        return [layer for layer in branches if isinstance(layer, nn.Conv2d)]
+
+    def extra_repr(self) -> str:
+        """Show factor and pixel convention when printed."""
+        return f"scale={self.scale}, origin={self.origin!r}"
+
+
+def _feature_block(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+    )

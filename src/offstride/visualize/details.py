@@ -1,0 +1,71 @@
+"""Details: where to look, what is there, and where it was taken from.
+
+A box is (top, left, height, width) in pixels. Pictures are (H, W, 3) uint8 RGB.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from offstride.visualize.masks import Color, check_picture
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """What indexes an array to cut the box out."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def busiest_box(weight: np.ndarray, size: tuple[int, int]) -> Box:
+    """The box of a given size with the greatest sum of weights, such as the pixels on which two models differ.
+
+    Args:
+        weight: `(H, W)` numbers or booleans.
+        size: Height and width of the box; cut to the size of the map.
+
+    Returns:
+        The first of several equal ones, from the top left.
+
+    Raises:
+        ValueError: If the map is not `(H, W)` or the size not positive.
+    """
+    if weight.ndim != 2 or min(size) < 1:
+        raise ValueError(f"weight, size: expected (H, W) and a positive size, got {weight.shape} and {size}")
+    height, width = (min(*pair) for pair in zip(size, weight.shape, strict=True))
+    total = np.pad(weight.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    return Box(int(top), int(left), height, width)
+
+
+def magnify(picture: np.ndarray, box: Box, factor: int = 4) -> np.ndarray:
+    """Cut a box out of `(H, W, ...)` pixels and show each pixel as `factor`² equal ones."""
+    return picture[box.window].repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def mark(picture: np.ndarray, box: Box, color: Color = (255, 255, 255)) -> np.ndarray:
+    """Draw the outline of a box, one pixel wide and just inside it, with a dark line around it so that it shows on any ground."""
+    check_picture("picture", picture)
+    marked = picture.copy()
+    _outline(marked, Box(box.top - 1, box.left - 1, box.height + 2, box.width + 2), (0, 0, 0))
+    _outline(marked, box, color)
+    return marked
+
+
+def _outline(picture: np.ndarray, box: Box, color: Color) -> None:
+    """Paint the four sides of a box, as far as they lie inside the picture."""
+    rows, columns = (slice(max(side.start, 0), side.stop) for side in box.window)
+    for y in (box.top, box.top + box.height - 1):
+        if 0 <= y < picture.shape[0]:
+            picture[y, columns] = color
+    for x in (box.left, box.left + box.width - 1):
+        if 0 <= x < picture.shape[1]:
+            picture[rows, x] = color
