@@ -1,27 +1,36 @@
+from functools import cache
+
 import pytest
 import timm
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offstride.backbones import Backbone
 
-NETWORKS = [("test_resnet", 8), ("test_efficientnet", 16), ("test_convnext", 32), ("test_convnext", 8), ("test_vit", 16)]
+NETWORKS = [
+    ("test_resnet", 8),
+    ("test_efficientnet", 16),
+    ("test_convnext", 32),
+    ("test_convnext", 8),
+    ("test_vit", 16),
+]
 
 
-@pytest.fixture(scope="module")
-def backbones():
-    return {key: Backbone(key[0], output_stride=key[1]).eval() for key in NETWORKS}
+@cache
+def backbone_of(name, stride):
+    return Backbone(name, output_stride=stride).eval()
 
 
 def ceil(size, stride):
     return (size + stride - 1) // stride
 
 
-@pytest.mark.parametrize("key", NETWORKS)
+@pytest.mark.parametrize(("name", "stride"), NETWORKS)
+@settings(max_examples=25, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70))
-def test_any_image_size_gives_grids_rounded_up(backbones, key, height, width):
-    backbone = backbones[key]
+def test_any_image_size_gives_grids_rounded_up(name, stride, height, width):
+    backbone = backbone_of(name, stride)
     with torch.no_grad():
         maps = backbone(torch.zeros(1, 3, height, width))
     expected = [(1, info.channels, ceil(height, info.stride), ceil(width, info.stride)) for info in backbone.features]
@@ -95,9 +104,9 @@ def test_a_network_for_one_image_size_says_so():
     [torch.zeros(3, 32, 32), torch.zeros(1, 4, 32, 32), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)],
     ids=["no batch", "four channels", "bytes"],
 )
-def test_images_are_checked(backbones, images):
+def test_images_are_checked(images):
     with pytest.raises(ValueError, match=r"images: expected floating-point \(B, 3, H, W\), got"):
-        backbones["test_resnet", 8](images)
+        backbone_of("test_resnet", 8)(images)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +136,7 @@ def test_pretrained_weights_are_left_to_timm(monkeypatch):
         return build(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ValueError, match="pretrained: timm could not provide weights of 'test_resnet'.*no route to host"):
+    with pytest.raises(ValueError, match=r"weights of 'test_resnet' \(OSError: no route to host\)"):
         Backbone("test_resnet", pretrained=True)
     Backbone("test_resnet", pretrained=False)
     assert asked == [True, False]

@@ -77,7 +77,7 @@ def add_norm(tensors):
 
 
 def reshape_kernel(tensors):
-    tensors["conv1.weight"] = torch.zeros(2, 3, 1, 1)
+    tensors["conv1.0.weight"] = torch.zeros(2, 3, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def reshape_kernel(tensors):
     [
         (drop_kernel, r"1 missing \(layer2\.0\.conv1\.weight\)"),
         (add_norm, r"1 unexpected \(layer1\.0\.bn9\.weight\)"),
-        (reshape_kernel, r"1 of another shape \(conv1\.weight \(2, 3, 1, 1\) instead of"),
+        (reshape_kernel, r"1 of another shape \(conv1\.0\.weight \(2, 3, 1, 1\) instead of"),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_is_loaded(tmp_path, network, tensors, change, message):

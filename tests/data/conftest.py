@@ -27,7 +27,8 @@ def tree(tmp_path: Path) -> Tree:
                 size = (16 + index, 24)
                 image = Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8))
                 image.save(root / "images" / split / f"{index}.jpg", quality=95)
-                mask = Image.fromarray(rng.choice(np.array([0, 1, 2, 255], np.uint8), size))
+                values = np.array([0, 1, 255, 2][: 3 + index], np.uint8)  # the first mask shows no pole
+                mask = Image.fromarray(rng.choice(values, size))
                 mask.save(root / labels / split / f"{index}.png")
         (root / "classes.json").write_text(json.dumps(LAYOUT))
         return root

@@ -53,7 +53,7 @@ def test_everything_that_is_wrong_is_collected(tree):
     assert sum(split.shares) + split.ignored_share < 1
     assert len(audit.problems) == 6
     assert all(problem.startswith("train: ") for problem in audit.problems)
-    assert "2 unreadable files" in audit.problems[3]
+    assert "unreadable files (2)" in audit.problems[3]
     assert "values 200" in audit.problems[5]
 
 
@@ -68,7 +68,7 @@ def test_a_split_without_masks_is_a_finding(tree):
     root = tree()
     shutil.rmtree(root / "labels/val")
     audit = audit_folder(root)
-    assert [problem[:26] for problem in audit.problems] == ["val: 3 images without a ma"]
+    assert [problem.split(":")[:2] for problem in audit.problems] == [["val", " images without a mask (3)"]]
     assert audit_folder(root, "val").problems == audit.problems
 
 

@@ -52,7 +52,7 @@ def test_a_mask_of_another_size(tree):
 def test_a_mask_with_unknown_values(tree):
     root = tree()
     Image.new("L", (24, 16), 200).save(root / "labels/train/0.png")
-    with pytest.raises(ValueError, match=r"mask .*labels/train/0\.png: .*expected values 0-2, 255, got also 200"):
+    with pytest.raises(ValueError, match=r"file .*labels/train/0\.png: mask: expected values 0-2, 255, got also 200"):
         FolderDataset(root, "train")[0]
 
 

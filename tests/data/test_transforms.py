@@ -121,6 +121,14 @@ def test_at_scale_one_only_normalisation_is_left():
         assert torch.allclose(transformed, original, atol=1e-6)
 
 
+def test_shrinking_averages():
+    stripes = torch.tensor([0, 255, 255, 0]).repeat(20).expand(3, 80, 80).byte()
+    sample = Sample(stripes, torch.zeros(80, 80).byte(), "stripes")
+    image = colors(TrainTransform((20, 20), (0.25, 0.25))(sample, 0)[0])
+    # A pixel of the result is centred on a white pair; without antialiasing it would be white.
+    assert (image[:, 2:-2, 2:-2] - 127.5).abs().max() <= 1
+
+
 def test_a_flip_mirrors_columns():
     sample = noise(20, 30)
     straight, mirrored = (TrainTransform((20, 30), (1, 1), flip)(sample, 5) for flip in (0, 1))

@@ -35,7 +35,9 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--root", type=Path, default=None, help="folder of the data set")
     result.add_argument("--split", type=str | None, default="test", help="split to score on; null if there are none")
     result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes")
-    result.add_argument("--size", type=tuple[int, int] | None, default=None, help="[height, width] of procedural scenes")
+    result.add_argument(
+        "--size", type=tuple[int, int] | None, default=None, help="[height, width] of procedural scenes"
+    )
     result.add_argument("--json", type=Path, default=None, help="file for all figures")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
     result.add_argument("--workers", type=int, default=1, help="processes that load data")

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return import_module(COMMANDS[name][0]).main(f"offstride {name}", arguments[len(name.split()) :])
     except (ValueError, OSError, ArgumentError) as error:
-        return _fail(str(error))
+        return _fail(_cause(str(error)))
     except KeyboardInterrupt:
         print("offstride: interrupted", file=sys.stderr)
         return 130
@@ -45,6 +45,13 @@ def _help() -> str:
     return "\n".join(
         ["usage: offstride COMMAND [--help] …", "", "Semantic segmentation with learned upsampling.", "", *lines]
     )
+
+
+def _cause(message: str) -> str:
+    """The message proper: errors of processes that load data come with the trace of that process before it."""
+    if "Original Traceback" not in message:
+        return message
+    return message.strip().splitlines()[-1].partition(": ")[2]
 
 
 def _fail(message: str) -> int:

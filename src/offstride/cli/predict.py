@@ -45,7 +45,9 @@ def _parser(program: str) -> ArgumentParser:
         exit_on_error=False,
     )
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
-    result.add_argument("images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'")
+    result.add_argument(
+        "images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'"
+    )
     result.add_argument("--output", type=Path, default=Path("predictions"), help="folder for the results")
     result.add_argument("--alpha", type=float, default=0.55, help="opacity of the classes in overlays")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")

@@ -4,7 +4,7 @@ from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
 
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
 from offstride.train import Recipe, fit
 

@@ -74,7 +74,7 @@ class SplitAudit:
             ("masks with unknown values", unknown),
         )
         empty = [] if self.pairs or self.without_label or self.without_image else ["no images"]
-        return empty + [f"{len(found)} {kind}: {abridged(found)}" for kind, found in findings if found]
+        return empty + [f"{kind} ({len(found)}): {abridged(found)}" for kind, found in findings if found]
 
     @property
     def _total(self) -> int:

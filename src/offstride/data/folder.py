@@ -47,6 +47,6 @@ class FolderDataset(Dataset[Sample]):
         try:
             label = self.classes.encode(mask)
         except ValueError as error:
-            raise ValueError(f"mask {pair.label}: {error}") from error
+            raise ValueError(f"file {pair.label}: {error}") from error
         # Channels stay last in memory: that is what resizing of uint8 images is fast on.
         return Sample(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label), pair.name)

@@ -63,7 +63,7 @@ def list_pairs(root: Path, split: str | None) -> tuple[Pair, ...]:
         (matching.ambiguous, "files that share their stem"),
     ):
         if paths:
-            raise ValueError(f"root: {len(paths)} {trouble}: {abridged(paths)}")
+            raise ValueError(f"root: {trouble} ({len(paths)}): {abridged(paths)}")
     if not matching.pairs and split is None and split_names(root):
         raise ValueError(f"split: expected one of {_quoted(split_names(root))}, got None")
     if not matching.pairs:
@@ -80,16 +80,14 @@ def check_folders(root: Path, split: str | None) -> None:
         found = ", ".join(sorted(path.name for path in root.iterdir())) or "nothing"
         raise ValueError(f"root: expected the folders images and labels (or masks) in {root}, found {found}")
     for folder in (root / "images", labels):
-        if split is not None and not (folder / split).is_dir():
+        if split is not None and split not in _subfolders(folder):
             known = _quoted(split_names(root)) or "None (images lie directly in their folder)"
             raise ValueError(f"split: expected one of {known}, got {split!r}: there is no {folder / split}")
 
 
 def split_names(root: Path) -> tuple[str, ...]:
     """Names of the splits: subfolders of `images` or of `labels`; none when the files lie in them directly."""
-    folders = [folder for folder in (root / "images", label_folder(root)) if folder.is_dir()]
-    inside = {path for folder in folders for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
-    return tuple(sorted({path.name for path in inside}))
+    return tuple(sorted(_subfolders(root / "images") | _subfolders(label_folder(root))))
 
 
 def label_folder(root: Path) -> Path:
@@ -119,6 +117,11 @@ def abridged(items: Iterable[object], limit: int = 5) -> str:
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     paths = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in paths if path.suffix.lower() in suffixes and path.name[0] != ".")
+
+
+def _subfolders(folder: Path) -> set[str]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return {path.name for path in paths if path.is_dir() and path.name[0] != "."}
 
 
 def _ambiguous(paths: list[Path]) -> list[Path]:

@@ -70,7 +70,7 @@ class TrainTransform:
             _Span.draw(size, crop, scale, random) for size, crop in zip(sample.label.shape, self.crop, strict=True)
         )
         window, size = (rows.source, columns.source), [rows.visible, columns.visible]
-        # Channels last is fast, and spared torch's mistakes with uint8 images that become one pixel wide.
+        # The uint8 kernel is fast on channels-last memory, and wrong on channels-first images that become one column.
         part = sample.image[None, :, *window].contiguous(memory_format=torch.channels_last)
         part = F.resize(part, size, InterpolationMode.BILINEAR, antialias=True)[0]
         part_label = F.resize(sample.label[None, *window], size, InterpolationMode.NEAREST_EXACT)[0]

@@ -112,7 +112,9 @@ def evaluate(
     """
     classes = dataset.classes
     if len(classes) != model.config.classes or (model.classes and model.classes.names != classes.names):
-        raise ValueError(f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}")
+        raise ValueError(
+            f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}"
+        )
     device = next(model.parameters()).device
     confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
     images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))

@@ -13,7 +13,8 @@ def predict_whole(predict: Callable[[Tensor], LogitField | Tensor], images: Tens
     """Scores of whole images as a field of their size.
 
     Args:
-        predict: From `(B, 3, H, W)` images to a field or to a score tensor; scores on a coarser grid are upsampled bilinearly.
+        predict: From `(B, 3, H, W)` images to a field or to a score tensor; scores on a coarser grid are upsampled
+            bilinearly.
         images: `(B, 3, H, W)`.
 
     Returns:

@@ -2,7 +2,16 @@
 
 from offstride.field import cross_entropy
 from offstride.losses.composite import LossConfig, segmentation_losses
+from offstride.losses.location import Located, located
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
 
-__all__ = ["LossConfig", "cross_entropy", "offset_guided_loss", "offset_regression_loss", "segmentation_losses"]
+__all__ = [
+    "Located",
+    "LossConfig",
+    "cross_entropy",
+    "located",
+    "offset_guided_loss",
+    "offset_regression_loss",
+    "segmentation_losses",
+]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from offstride.metrics.labels import check_num_classes, mean_present, valid_pixels
+from offstride.metrics.pixels import check_num_classes, valid_pixels
 from offstride.ops.labels import IGNORE_INDEX
 
 
@@ -35,6 +35,22 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, ignore
     pairs = pairs.masked_fill_(~valid, num_classes**2)  # one more bin, for the ignored
     counts = torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)
     return counts[:-1].view(num_classes, num_classes)
+
+
+def mean_present(values: Tensor, indices: Iterable[int] | None = None) -> float:
+    """Mean of `(n,)` per-class values over `indices` (all by default); absent classes, which are NaN, are left out.
+
+    Returns:
+        NaN if none of the classes is present.
+
+    Raises:
+        ValueError: If an index is not a class.
+    """
+    chosen = list(range(len(values)) if indices is None else indices)
+    strangers = [index for index in chosen if not 0 <= index < len(values)]
+    if strangers:
+        raise ValueError(f"indices: expected classes 0 to {len(values) - 1}, got {strangers}")
+    return float(values[chosen].nanmean())
 
 
 @dataclass(eq=False)

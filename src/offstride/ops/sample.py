@@ -86,7 +86,8 @@ def _sample_by_grid(values: Tensor, coordinates: Tensor) -> Tensor:
     """
     N, C, h, w = values.shape
     grid = to_grid_sample(coordinates, (h, w))
-    if values.device.type == "cpu" and N == 1:  # its threads share out maps, so deal the channels of a single one
+    if values.device.type == "cpu" and N == 1 and not torch.compiler.is_compiling():
+        # Threads share out maps: deal the channels of a single one.
         parts = gcd(C, torch.get_num_threads())
         values, grid = values.reshape(parts, C // parts, h, w), grid.expand(parts, -1, -1, -1)
     return F.grid_sample(values, grid, mode="bilinear", padding_mode="border", align_corners=True)

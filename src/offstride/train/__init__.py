@@ -1,6 +1,17 @@
 """Training on Lightning, by recipes."""
 
 from offstride.train.fit import build_model, build_split, fit
-from offstride.train.recipe import Recipe
+from offstride.train.history import read_history
+from offstride.train.recipe import DataRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
 
-__all__ = ["Recipe", "build_model", "build_split", "fit"]
+__all__ = [
+    "DataRecipe",
+    "ModelRecipe",
+    "OptimizerRecipe",
+    "Recipe",
+    "ScheduleRecipe",
+    "build_model",
+    "build_split",
+    "fit",
+    "read_history",
+]

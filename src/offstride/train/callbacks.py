@@ -2,9 +2,9 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,16 +23,18 @@ class Recorder(Callback):
 
     def __init__(self, directory: Path, *, resumed_at: int, flush_every: int) -> None:
         self.directory, self.resumed_at, self.flush_every = directory, resumed_at, flush_every
-        self.started = time.monotonic()
         self.pending: list[dict] = []
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Open the files in the process that writes them."""
         if trainer.is_global_zero:
             self.training = History(self.directory / "train.csv", keep=self.resumed_at)
-            self.validation = History(self.directory / "validation.csv", keep=self.resumed_at - 1)
+            self.started = time.monotonic() - self.training.last.get("seconds", 0.0)
+            self.validation = History(self.directory / "validation.csv", keep=self.resumed_at)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Remember the losses of a step; numbers are fetched from the device only when they are written."""
         if not trainer.is_global_zero:
             return
@@ -46,7 +48,7 @@ class Recorder(Callback):
     def flush(self) -> None:
         """Write what is pending."""
         for row in self.pending:
-            self.training.append(**{name: float(value) for name, value in row.items()})
+            self.training.append(**{name: float(value) for name, value in row.items()} | {"step": row["step"]})
         self.pending.clear()
         self.training.flush()
 
@@ -68,12 +70,13 @@ class Checkpoints(Checkpoint):
 
     Args:
         directory: Of the run.
-        every: Steps between writes of `last.ckpt`.
+        every: Steps between writes of `last.ckpt`, which is also written after each validation.
+        validate_every: Steps between validations.
         recorder: Flushed first, so that the record reaches as far as the checkpoint.
     """
 
-    def __init__(self, directory: Path, *, every: int, recorder: Recorder) -> None:
-        self.directory, self.every, self.recorder = directory, every, recorder
+    def __init__(self, directory: Path, *, every: int, validate_every: int, recorder: Recorder) -> None:
+        self.directory, self.every, self.validate_every, self.recorder = directory, every, validate_every, recorder
         self.best = -1.0
 
     def state_dict(self) -> dict[str, float]:
@@ -84,9 +87,11 @@ class Checkpoints(Checkpoint):
         """Continue to compare with the best mIoU so far."""
         self.best = state_dict["best"]
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        """Write what is needed to resume."""
-        if trainer.global_step % self.every == 0:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write what is needed to resume, unless a validation comes first: a resumed run would not repeat it."""
+        if trainer.global_step % self.every == 0 and trainer.global_step % self.validate_every:
             self.write(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -96,6 +101,7 @@ class Checkpoints(Checkpoint):
             self.best = miou
             if trainer.is_global_zero:
                 pl_module.model.save(self.directory / "best.safetensors")  # type: ignore[union-attr]
+        self.write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the model as it is in the end."""
@@ -142,14 +148,20 @@ class ProgressLine(Callback):
             self.title, total=self.steps, completed=self.first, loss=self.loss, miou=self.miou
         )
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs, batch, batch_idx) -> None:  # noqa: ANN001
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Show the step, and the loss of this one."""
         step = trainer.global_step
         if step % self.every and step != self.steps:
             return
         self.loss = float(outputs["loss"])
         self.progress.update(self.task, completed=step, loss=self.loss, miou=self.miou)
-        if trainer.is_global_zero and not self.console.is_terminal and (step % (10 * self.every) == 0 or step == self.steps):
+        if (
+            trainer.is_global_zero
+            and not self.console.is_terminal
+            and (step % (10 * self.every) == 0 or step == self.steps)
+        ):
             self.print_line(step)
 
     def print_line(self, step: int) -> None:

@@ -1,11 +1,16 @@
 """Run a recipe, or resume it."""
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import lightning as L
 import torch
 import yaml
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -20,8 +25,8 @@ from offstride.train.recipe import DataRecipe, Recipe, recipe_to_dict
 def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "training") -> Path:
     """Train a model by a recipe.
 
-    The directory receives `recipe.yaml`, `train.csv`, `validation.csv`, TensorBoard logs, `last.ckpt` to resume from, and the
-    models `best.safetensors` (by validation mIoU) and `last.safetensors`.
+    The directory receives `recipe.yaml`, `train.csv`, `validation.csv`, TensorBoard logs, `last.ckpt` to resume from,
+    and the models `best.safetensors` (by validation mIoU) and `last.safetensors`.
 
     Args:
         recipe: What to do.
@@ -36,18 +41,21 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
         ValueError: If the data cannot be read, the model cannot be built, or the directory holds another run.
     """
     checkpoint = directory / "last.ckpt"
-    if rank_zero_only.rank == 0:
-        _claim(directory, recipe, resume=resume)
+    _claim(directory, recipe, resume=resume)
     L.seed_everything(recipe.schedule.seed, verbose=False)
     train_set, val_set = build_split(recipe.data, "train"), build_split(recipe.data, "val")
     model = build_model(recipe, train_set.classes)
-    resumed_at = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
+    resumed_at = (
+        torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
+    )
     recorder = Recorder(directory, resumed_at=resumed_at, flush_every=recipe.schedule.log_every)
     schedule = recipe.schedule
     callbacks = [
         recorder,
         ProgressLine(schedule.steps, every=schedule.log_every, title=title),
-        Checkpoints(directory, every=schedule.checkpoint_every, recorder=recorder),
+        Checkpoints(
+            directory, every=schedule.checkpoint_every, validate_every=schedule.validate_every, recorder=recorder
+        ),
     ]
     transform = TrainTransform(
         crop=recipe.data.crop,
@@ -58,8 +66,29 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
         std=model.std,
     )
     module = SegmentationModule(model, recipe, TrainingSet(train_set, transform, schedule.seed), val_set)
-    build_trainer(recipe, directory, callbacks, resumed_at).fit(module, ckpt_path=checkpoint if checkpoint.exists() else None)
+    with quiet():
+        trainer = build_trainer(recipe, directory, callbacks, resumed_at)
+        trainer.fit(module, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=False)
     return directory / "best.safetensors"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's remarks off the terminal, and its warnings about choices that are meant (few workers, no
+    logger).
+    """
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # of torch, to Lightning
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
@@ -67,7 +96,9 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
     split = recipe.train if role == "train" else recipe.val
     if recipe.name != "streets":
         return build_dataset(recipe.name, split, root=recipe.root)
-    return build_dataset(recipe.name, split, count=recipe.count if role == "train" else recipe.val_count, size=recipe.size)
+    return build_dataset(
+        recipe.name, split, count=recipe.count if role == "train" else recipe.val_count, size=recipe.size
+    )
 
 
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
@@ -114,6 +145,7 @@ def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], re
     )
 
 
+@rank_zero_only
 def _claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make the directory of a run, or see that it holds this very run."""
     described, file = recipe_to_dict(recipe), directory / "recipe.yaml"

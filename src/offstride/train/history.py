@@ -11,13 +11,17 @@ class History:
     Args:
         path: The file; an existing one is continued.
         keep: Drop rows with a larger `step`: those that a resumed run will write again.
+
+    Attributes:
+        last: The last row that was kept; empty if there is none.
     """
 
     def __init__(self, path: Path, *, keep: int = 0) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
         self.fields: list[str] = []
-        kept = [row for row in read_history(path) if row["step"] <= keep] if path.exists() and keep else []
+        kept = [row for row in read_history(path) if row["step"] <= keep] if path.exists() else []
+        self.last = kept[-1] if kept else {}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".partial")
         if kept:
@@ -25,7 +29,7 @@ class History:
             with temporary.open("w", newline="") as file:
                 writer = csv.DictWriter(file, self.fields)
                 writer.writeheader()
-                writer.writerows(kept)
+                writer.writerows({**row, "step": int(row["step"])} for row in kept)
             os.replace(temporary, path)
         else:
             path.unlink(missing_ok=True)

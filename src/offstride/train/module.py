@@ -2,6 +2,7 @@
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -26,8 +27,8 @@ def mean_across_processes(count: Tensor) -> Tensor:
 class SegmentationModule(L.LightningModule):
     """Trains a `Segmenter` by a recipe.
 
-    Everything random in step `s` is a function of the seed and of `s`: sample order, augmentation and dropout. A resumed
-    run therefore continues as if it had never stopped.
+    Everything random in step `s` is a function of the seed and of `s`: sample order, augmentation and dropout. A
+    resumed run therefore continues as if it had never stopped.
 
     Args:
         model: What to train.
@@ -63,9 +64,10 @@ class SegmentationModule(L.LightningModule):
         terms = segmentation_losses(
             decoded.main, decoded.auxiliary, labels, self.recipe.loss, across=mean_across_processes
         )
-        return {"loss": torch.stack(list(terms.values())).sum()} | {
-            f"loss_{name}": term.detach() for name, term in terms.items()
-        }
+        losses = {"loss": torch.stack(list(terms.values())).sum()}
+        losses |= {f"loss_{name}": term.detach() for name, term in terms.items()}
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return losses
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the predictions of one image."""
@@ -79,7 +81,7 @@ class SegmentationModule(L.LightningModule):
         self.log("val/miou", scores.miou, rank_zero_only=True)
         self.log("val/pixel_accuracy", scores.pixel_accuracy, rank_zero_only=True)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimizer by parameter groups, with a learning rate for each iteration."""
         optimizer = build_optimizer(parameter_groups(self.model, self.recipe.optimizer), self.recipe.optimizer)
         scheduler = build_scheduler(optimizer, self.recipe.optimizer, self.recipe.schedule.steps)

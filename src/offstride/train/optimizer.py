@@ -21,8 +21,8 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
 def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
     """Parameters by learning rate and weight decay.
 
-    Everything after the backbone learns `head_multiplier` times faster. Weights of convolutions decay; normalisation, biases and
-    the convolutions that predict offsets do if the recipe says so.
+    Everything after the backbone learns `head_multiplier` times faster. Weights of convolutions decay; normalisation,
+    biases and the convolutions that predict offsets do if the recipe says so.
     """
     decays = {"weight": True, "norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
     members: dict[tuple[str, bool], list[nn.Parameter]] = defaultdict(list)
@@ -52,7 +52,9 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: OptimizerRecipe, s
 
 
 def freeze_norm(module: nn.Module) -> None:
-    """Keep statistics and parameters of all batch normalisation in a module as they are; to be repeated after `train()`."""
+    """Keep statistics and parameters of all batch normalisation in a module as they are; to be repeated after
+    `train()`.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eval().requires_grad_(False)

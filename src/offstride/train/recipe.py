@@ -115,7 +115,7 @@ class ScheduleRecipe:
     Args:
         steps: Iterations.
         batch_size: Images of one iteration, over all processes.
-        validate_every: Iterations between validations.
+        validate_every: Iterations between validations; there is one at least.
         checkpoint_every: Iterations between checkpoints to resume from.
         log_every: Iterations between log lines.
         freeze_norm: Whose batch normalisation keeps its statistics and parameters: of `"none"`, the `"backbone"`, or
@@ -155,6 +155,7 @@ class ScheduleRecipe:
             devices=self.devices,
             nodes=self.nodes,
         )
+        object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
         world = self.devices * self.nodes
         if self.batch_size % world:
             raise ValueError(f"batch_size: expected a multiple of the {world} processes, got {self.batch_size}")

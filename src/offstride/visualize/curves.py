@@ -1,15 +1,16 @@
 """Learning curves as vector paths.
 
-A plot is a unit square in which (0, 0) is left top: paths are in thousandths of its sides, ticks in per cent. The page stretches it to any
-size and writes the labels beside it, so lines and letters keep their weight.
+A plot is a square in which (0, 0) is left top: paths are in thousandths of its sides, ticks in per cent. The page
+stretches it to any size and writes the labels beside it, so lines and letters keep their weight.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+
+from offstride.visualize.tables import MINUS
 
 Points = Sequence[tuple[float, float]]
 
@@ -66,12 +67,12 @@ def lay_out(curve: Curve) -> Plot:
     every = np.concatenate(list(lines.values()))
     x_ticks = _ticks(0, float(every[:, 0].max()), 5)
     y_ticks = _ticks(float(every[:, 1].min()), float(every[:, 1].max()), 4)
-    ends = np.array([[0, y_ticks[-1]], [max(every[:, 0].max(), 1e-9), y_ticks[0]]])
+    ends = np.array([[0, y_ticks[-1]], [max(every[:, 0].max(), 1), y_ticks[0]]])
     return Plot(
         name=curve.name,
         lines=[_draw(model, bins, ends, curve.spec) for model, bins in lines.items()],
-        x_ticks=[(_share(x, ends[:, 0]), f"{x:,g}") for x in x_ticks if x <= ends[1, 0]],
-        y_ticks=[(_share(y, ends[:, 1]), _text(y, y_ticks, curve.spec)) for y in y_ticks],
+        x_ticks=[(_share(x, ends[:, 0]), f"{x:,.10g}") for x in x_ticks if 0 <= x <= ends[1, 0]],
+        y_ticks=[(_share(y, ends[:, 1]), _label(y, curve.spec.endswith("%"))) for y in y_ticks],
     )
 
 
@@ -85,7 +86,9 @@ def _bins(points: Points) -> np.ndarray:
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`."""
-    return MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high).tolist()
+    margin = 0 if high > low else max(abs(low), 1) / 2
+    locator = MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10])
+    return [float(tick) for tick in locator.tick_values(low - margin, high + margin)]
 
 
 def _draw(model: str, bins: np.ndarray, ends: np.ndarray, spec: str) -> Line:
@@ -104,17 +107,14 @@ def _draw(model: str, bins: np.ndarray, ends: np.ndarray, spec: str) -> Line:
     )
 
 
-def _path(places) -> str:
-    return "L".join(f"{x:.1f} {y:.1f}" for x, y in places).join(("M", "")) 
+def _path(places: Iterable[tuple[float, float]]) -> str:
+    steps = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    return f"M{steps}" if steps else ""
 
 
 def _share(value: float, ends: np.ndarray) -> float:
     return float(100 * (value - ends[0]) / (ends[1] - ends[0]))
 
 
-def _text(value: float, ticks: Sequence[float], spec: str) -> str:
-    """A tick label with as many decimals as tell the ticks apart."""
-    percent = spec.endswith("%")
-    step = (ticks[1] - ticks[0]) * (100 if percent else 1)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) + (0 if _round(step) else 1)
-    return format(value, f".{decimals}{'%' if percent else 'f'}").replace("-", "−")
+def _label(value: float, percent: bool) -> str:
+    return (f"{100 * value:g}%" if percent else f"{value:g}").replace("-", MINUS)

@@ -52,7 +52,7 @@ def magnify(picture: np.ndarray, box: Box, factor: int = 4) -> np.ndarray:
 
 
 def mark(picture: np.ndarray, box: Box, color: Color = (255, 255, 255)) -> np.ndarray:
-    """Draw the outline of a box, one pixel wide and just inside it, with a dark line around it so that it shows on any ground."""
+    """Draw the outline of a box, one pixel wide and just inside it, and a dark line around it to show on any ground."""
     check_picture("picture", picture)
     marked = picture.copy()
     _outline(marked, Box(box.top - 1, box.left - 1, box.height + 2, box.width + 2), (0, 0, 0))

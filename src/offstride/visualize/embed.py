@@ -12,8 +12,8 @@ _SHARP_WIDTH = 480
 def data_uri(picture: np.ndarray) -> str:
     """Encode an `(H, W, 3)` or `(H, W, 4)` uint8 picture for the `src` of an HTML image.
 
-    Flat pictures, such as label maps, become PNG, enlarged pixel by pixel so that no browser blurs them; those with many colours
-    become JPEG; those with transparency PNG.
+    Flat pictures, such as label maps, become PNG, enlarged pixel by pixel so that no browser blurs them; those with
+    many colours become JPEG; those with transparency PNG.
     """
     image = Image.fromarray(picture)
     if image.mode == "RGBA":
@@ -21,8 +21,8 @@ def data_uri(picture: np.ndarray) -> str:
     if image.getcolors(256) is None:
         return _encode(image, "JPEG", quality=90, subsampling=0)
     factor = -(-_SHARP_WIDTH // image.width)
-    flat = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
-    return _encode(flat.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST), "PNG", optimize=True)
+    size = (image.width * factor, image.height * factor)
+    return _encode(image.resize(size, Image.Resampling.NEAREST), "PNG", optimize=True)
 
 
 def _encode(image: Image.Image, file_format: str, **options: object) -> str:

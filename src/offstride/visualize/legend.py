@@ -25,7 +25,7 @@ def legend(classes: ClassSet, *, columns: int = 1, dpi: float = 144) -> np.ndarr
     figure = Figure(dpi=dpi)
     FigureCanvasAgg(figure)
     rows = zip(classes.names, classes.palette, strict=True)
-    patches = [Patch(facecolor=[part / 255 for part in color], label=_plain(name)) for name, color in rows]
+    patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=_plain(name)) for name, color in rows]
     figure.legend(handles=patches, ncols=columns, frameon=False, loc="center", handlelength=1.4, handleheight=1.0)
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.08)

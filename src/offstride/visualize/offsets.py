@@ -1,7 +1,7 @@
 """Offset fields and score maps as pictures.
 
-Convention: offsets are (2, h, w), vertical first, in coarse pixels; positive is down and right. A pixel reads the coarse scores at
-its own place plus its offset. Pictures are uint8 RGB.
+Convention: offsets are (2, h, w), vertical first, in coarse pixels; positive is down and right. A pixel reads the
+coarse scores at its own place plus its offset. Pictures are uint8 RGB.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from offstride.visualize.masks import check_picture
 
-_LIGHTNESS, _CHROMA = 0.68, 0.17  # OKLCH of the rim: bright enough for dark pages, dark enough for white ones
+_LIGHTNESS, _CHROMA = 0.67, 0.15  # OKLCH of the rim: bright enough for dark pages, dark enough for white ones
 
 
 def offset_limit(offsets: np.ndarray, share: float = 0.99) -> float:
@@ -89,7 +89,7 @@ def offset_arrows(
     dy, dx = offsets[:, rows, columns] * stride
     axes.quiver(
         x, y, dx, dy, color=colors[rows, columns].reshape(-1, 3), angles="xy", scale_units="xy", scale=1,
-        units="xy", width=0.16 * spacing, headwidth=3, headlength=3.5, headaxislength=3, minlength=0.4,
+        units="xy", width=0.12 * spacing, headwidth=3, headlength=3.5, headaxislength=3, minlength=0.4,
     )  # fmt: skip
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -118,7 +118,9 @@ def _oklch(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.nda
     2020.
     """
     lab = np.stack((lightness, chroma * np.cos(hue), chroma * np.sin(hue)))
-    to_cones = np.array([[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]])
+    to_cones = np.array(
+        [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]]
+    )
     to_rgb = np.array(
         [
             [4.0767416621, -3.3077115913, 0.2309699292],

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+
 Better = Literal["high", "low", "none"]
 
 
@@ -62,8 +65,8 @@ def difference(row: Row) -> Difference | None:
     change = row.values[1] - row.values[0]
     text = _number(change, "+" + row.spec)
     zero = _number(0.0, "+" + row.spec)
-    if not math.isfinite(change) or text in (zero, zero.replace("+", "−")):
-        return Difference("–" if math.isnan(change) else "±0", "even")
+    if not math.isfinite(change) or text in (zero, zero.replace("+", MINUS)):
+        return Difference(NOTHING if math.isnan(change) else "±0", "even")
     if row.better == "none":
         return Difference(text, "even")
     return Difference(text, "good" if (change > 0) == (row.better == "high") else "bad")
@@ -71,4 +74,4 @@ def difference(row: Row) -> Difference | None:
 
 def _number(value: float, spec: str) -> str:
     """A number with a true minus sign and without its per cent sign, a dash for NaN."""
-    return "–" if math.isnan(value) else format(value, spec).removesuffix("%").replace("-", "−")
+    return NOTHING if math.isnan(value) else format(value, spec).removesuffix("%").replace("-", MINUS)

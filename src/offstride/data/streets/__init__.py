@@ -1,9 +1,10 @@
-"""Streets: procedural street scenes with exact label maps, for demonstrations and tests without any download."""
+"""Streets: procedural street scenes with exact label maps, for demonstrations and tests that need no download."""
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
-from offstride.data.catalog import STREETS, ClassSet
+from offstride.data.catalog import STREETS
 from offstride.data.sample import Sample
 from offstride.data.streets.canvas import Canvas
 from offstride.data.streets.develop import develop
@@ -14,36 +15,38 @@ __all__ = ["Streets"]
 SPLITS = ("train", "val", "test")
 
 
-class Streets:
-    """Street scenes that are drawn when they are asked for.
+class Streets(Dataset[Sample]):
+    """Street scenes that are painted when they are asked for.
 
-    Sample `i` depends on `(seed, split, i)` alone and shows the same street at every size. No two splits share a street.
+    Sample `i` depends on `(seed, split, i)` alone, and shows the same street at every size. No two splits or seeds
+    share a street.
 
     Args:
         count: Number of samples.
-        size: (height, width) in pixels.
-        seed: Not negative.
+        size: (height, width) in pixels; from 32 × 48 on, every class can be made out.
+        seed: Of the first sample's street and all others.
         split: "train", "val" or "test".
 
     Raises:
         ValueError: When an argument is out of its range.
     """
 
-    def __init__(self, count: int, size: tuple[int, int] = (192, 256), seed: int = 0, split: str = "train"):
+    def __init__(self, count: int, size: tuple[int, int] = (192, 256), seed: int = 0, split: str = "train") -> None:
         if count < 1:
             raise ValueError(f"count: expected at least 1, got {count}")
         if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"size: expected (height, width) of at least 1 each, got {size}")
+            raise ValueError(f"size: expected a height and a width of at least 1, got {tuple(size)}")
         if seed < 0:
             raise ValueError(f"seed: expected 0 or more, got {seed}")
         if split not in SPLITS:
             raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
-        self.count, self.size, self.seed, self.split = count, size, seed, split
+        self.count, self.size, self.seed, self.split = count, tuple(size), seed, split
+        self.classes = STREETS
 
     @property
-    def classes(self) -> ClassSet:
-        """The classes that the labels index."""
-        return STREETS
+    def names(self) -> tuple[str, ...]:
+        """The names of the samples, in their order."""
+        return tuple(f"{self.split}-{index:06d}" for index in range(self.count))
 
     def __len__(self) -> int:
         return self.count
@@ -54,5 +57,5 @@ class Streets:
         layout, grain = (np.random.Generator(np.random.PCG64(child)) for child in source.spawn(2))
         canvas = Canvas(*self.size)
         paint_scene(draw_scene(layout), canvas)
-        image = develop(canvas.image, grain)
-        return Sample(torch.from_numpy(image), torch.from_numpy(canvas.label), f"{self.split}-{index:06d}")
+        image = torch.from_numpy(develop(canvas.image, grain))
+        return Sample(image, torch.from_numpy(canvas.label), f"{self.split}-{index:06d}")

@@ -1,10 +1,8 @@
 """The canvas: anti-aliased shapes laid over one another, in colour and as class indices at once.
 
-A shape covers a share of each pixel. The image takes that share of the shape's colour; the label map takes the shape's class
-where the share is at least one half. Both are written by `Canvas.blend` and nowhere else, so they agree at every pixel.
-
-Coordinates are (x, y) in pixels, the centre of the first pixel at (0.5, 0.5). Colours are linear light, shape (3, 1, 1) or
-anything that broadcasts against (3, h, w).
+A shape covers a share of each pixel. The image takes that share of the shape's colour; the label map takes the shape's
+class where the share is at least one half. Both are written by `Canvas.blend` and nowhere else, so they agree at every
+pixel. Coordinates are (x, y) in pixels; the centre of the first pixel is (0.5, 0.5).
 """
 
 import math
@@ -12,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from offstride.data.streets.colour import Colour
 from offstride.data.streets.noise import Plane
 
 Point = tuple[float, float]
-Colour = NDArray[np.float32]
 
 
 class Area(NamedTuple):
@@ -30,10 +27,11 @@ class Area(NamedTuple):
 
 
 Paint = Colour | Callable[[Area], Colour]
+"""One colour for all of a shape, or a function that colours the pixels of an area."""
 
 
 class Canvas:
-    """An image (3, H, W) in linear light and its label map (H, W)."""
+    """A float32 image (3, H, W) in linear light and its uint8 label map (H, W)."""
 
     def __init__(self, height: int, width: int):
         self.height, self.width = height, width
@@ -44,14 +42,14 @@ class Canvas:
 
     def area(self, left: float, top: float, right: float, bottom: float) -> Area | None:
         """Return the pixels that a shape within these bounds can touch, or None when it lies outside the canvas."""
-        x0, x1 = max(math.floor(left - 0.5), 0), min(math.ceil(right + 0.5), self.width)
-        y0, y1 = max(math.floor(top - 0.5), 0), min(math.ceil(bottom + 0.5), self.height)
+        x0, x1 = max(int(left - 0.5), 0), min(int(right + 1.5), self.width)
+        y0, y1 = max(int(top - 0.5), 0), min(int(bottom + 1.5), self.height)
         if x0 >= x1 or y0 >= y1:
             return None
         return Area(slice(y0, y1), slice(x0, x1), self._x[:, x0:x1], self._y[y0:y1])
 
     def blend(self, area: Area, coverage: Plane, colour: Colour, index: int) -> None:
-        """Lay a colour of class `index` over an area, `coverage` in 0..1 per pixel."""
+        """Lay a colour of class `index` over an area, `coverage` 0 … 1 of each pixel (h, w)."""
         below = self.image[:, area.rows, area.columns]
         below += coverage * (colour - below)
         np.copyto(self.label[area.rows, area.columns], index, where=coverage >= 0.5)
@@ -72,7 +70,7 @@ class Canvas:
         area = self.area(min(x0, x1) - reach, min(y0, y1) - reach, max(x0, x1) + reach, max(y0, y1) + reach)
         if area is not None:
             depth = capsule_depth(start, end, radius, tip, area.x, area.y)
-            self.blend(area, _share(depth), _colour(paint, area), index)
+            self.blend(area, share(depth), _colour(paint, area), index)
 
     def ellipse(self, centre: Point, first: Point, second: Point, paint: Paint, index: int) -> None:
         """Fill an ellipse given by its centre and two conjugate half axes: a circle seen in perspective."""
@@ -87,10 +85,10 @@ class Canvas:
         b *= b
         a += b
         depth = (1 - np.sqrt(a, out=a)) * min(wide, high)
-        self.blend(area, _share(depth), _colour(paint, area), index)
+        self.blend(area, share(depth), _colour(paint, area), index)
 
 
-def _share(depth: Plane) -> Plane:
+def share(depth: Plane) -> Plane:
     """Turn the depth inside a shape, in pixels, into the covered share of each pixel, in place."""
     depth += 0.5
     np.maximum(depth, 0, out=depth)
@@ -114,16 +112,18 @@ def signed_area(points: Sequence[Point]) -> float:
 def polygon_coverage(points: Sequence[Point], area: Area) -> Plane:
     """Return the share (h, w) of each pixel inside a convex polygon: the distance to its nearest edge, box-filtered."""
     turn = 1.0 if signed_area(points) >= 0 else -1.0
-    depth = np.full((area.y.size, area.x.size), 1e3, np.float32)
+    edges = []
     (x0, y0) = points[-1]
     for x1, y1 in points:
         length = math.hypot(x1 - x0, y1 - y0)
         if length > 1e-3:
-            across, down = -turn * (y1 - y0) / length, turn * (x1 - x0) / length
-            edge = across * area.x + (down * area.y - (across * x0 + down * y0))
-            np.minimum(depth, edge, out=depth)
+            across, down = turn * (y0 - y1) / length, turn * (x1 - x0) / length
+            edges.append((across, down, -across * x0 - down * y0))
         x0, y0 = x1, y1
-    return _share(depth)
+    if not edges:
+        return np.zeros((area.y.size, area.x.size), np.float32)
+    across, down, offset = np.array(edges, np.float32).T[:, :, None, None]
+    return share((across * area.x + (down * area.y + offset)).min(axis=0))
 
 
 def capsule_depth(start: Point, end: Point, radius: float, tip: float, x: Plane, y: Plane) -> Plane:

@@ -7,9 +7,10 @@ from offstride.data.streets.canvas import Colour
 
 
 def develop(light: Colour, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the uint8 image (3, H, W) that a camera makes of linear light, which is used up.
+    """Return the image (3, H, W) that a camera makes of linear light, which is used up.
 
-    Slight blur, vignette, white balance, a tone curve after Narkowicz's fit of ACES (2015), gamma two, and noise that grows in the shade.
+    Slight blur, vignette, white balance, a filmic tone curve (a rational function after Narkowicz, "ACES filmic tone
+    mapping curve", 2016), gamma two, and noise that is even after it, as that of photons is.
     """
     _, height, width = light.shape
     image = _blur(light, rng.uniform(0.02, 0.16))

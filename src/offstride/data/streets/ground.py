@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from offstride.data.streets import noise
-from offstride.data.streets.canvas import Area, Colour, capsule_depth
+from offstride.data.streets.canvas import Area, Point, capsule_depth, share
+from offstride.data.streets.chance import pick
+from offstride.data.streets.colour import Colour, grey, rgb
 from offstride.data.streets.kinds import PAVEMENT, ROAD
-from offstride.data.streets.light import Light, rgb
+from offstride.data.streets.light import Light
 from offstride.data.streets.noise import Plane
 from offstride.data.streets.view import View
 
-Spot = tuple[float, float]
+FAINTEST = 0.3
+"""Radius in pixels from which on a shadow is painted."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Shadow:
         contact: Whether it is shade from the sky too, as under a car.
     """
 
-    start: Spot
-    end: Spot
+    start: Point
+    end: Point
     radius: float
     softness: float = 0.1
     depth: float = 1.0
@@ -41,7 +44,7 @@ def cast(light: Light, x: float, z: float, low: float, high: float, radius: floa
         return []
     sun_x, sun_y, sun_z = light.sun
 
-    def fall(height: float) -> Spot:
+    def fall(height: float) -> Point:
         return x - height * sun_x / sun_y, z - height * sun_z / sun_y
 
     return [Shadow(fall(low), fall(high), radius, softness=0.06 + 0.03 * (low + high), leafy=leafy)]
@@ -52,7 +55,7 @@ class Ground:
     """Materials and markings.
 
     Attributes:
-        lines: Painted lines along the road: (distance from the middle, width, dash, gap) in metres; gap 0 is a solid line.
+        lines: Painted along the road: (distance from the middle, width, dash, gap) in metres; gap 0 is a solid line.
         crossing: Depth in metres at which a zebra crossing begins, or None.
         slab: Length of the paving slabs, metres.
         patches: Repairs of the asphalt as (x, z, half width, half length, tone).
@@ -74,9 +77,9 @@ def draw_ground(rng: np.random.Generator, half: float) -> Ground:
     """Draw the materials of a road `half` metres wide on each side."""
     tone, warmth = rng.uniform(0.30, 0.46), rng.uniform(-0.02, 0.03)
     pale = rng.uniform(0.42, 0.68)
-    reddish = (0.0, 0.0, 0.05, 0.12)[rng.integers(4)]
+    reddish = pick(rng, (0.0, 0.0, 0.05, 0.12))
     middle = ((0.0, 0.14, 3.0, 5.0), (0.0, 0.14, 1.5, 2.5), (0.16, 0.12, 1.0, 0.0), (0.0, 0.16, 1.0, 0.0))
-    lines = [middle[rng.integers(4)]]
+    lines = [pick(rng, middle)]
     if half > 5:
         lines.append((half / 2, 0.13, 3.0, 4.5))
     if rng.random() < 0.6:
@@ -85,11 +88,11 @@ def draw_ground(rng: np.random.Generator, half: float) -> Ground:
     return Ground(
         asphalt=rgb(tone + warmth, tone, tone - warmth),
         paving=rgb(pale + reddish, pale, pale - reddish * 0.9),
-        kerb=rgb(*[rng.uniform(0.6, 0.75)] * 3),
-        marking=rgb(0.92, 0.76, 0.28) if rng.random() < 0.25 else rgb(0.93, 0.93, 0.92),
+        kerb=grey(rng.uniform(0.6, 0.75)),
+        marking=rgb(0.92, 0.76, 0.28) if rng.random() < 0.25 else grey(0.93),
         lines=tuple(lines),
         crossing=rng.uniform(7, 22) if rng.random() < 0.45 else None,
-        slab=(0.6, 1.0, 1.5)[rng.integers(3)],
+        slab=pick(rng, (0.6, 1.0, 1.5)),
         patches=tuple(tuple(rng.uniform(low, high).tolist()) for _ in range(rng.integers(0, 4))),
         phase=rng.uniform(0, noise.SIDE),
     )
@@ -97,7 +100,8 @@ def draw_ground(rng: np.random.Generator, half: float) -> Ground:
 
 def stripe(t: Plane, low: float, high: float, footprint: Plane | float) -> Plane:
     """Return how much of a pixel `footprint` wide around t lies between low and high, 0 … 1."""
-    return np.clip(np.minimum(t - low, high - t) / footprint + 0.5, 0, 1)
+    depth = np.minimum(t - low, high - t) / footprint
+    return share(depth)
 
 
 def part(t: Plane) -> Plane:
@@ -126,7 +130,12 @@ class Floor:
 
     def top(self, count: int) -> "Floor":
         """Return the first rows only."""
-        area = Area(slice(self.area.rows.start, self.area.rows.start + count), self.area.columns, self.area.x, self.area.y[:count])
+        area = Area(
+            slice(self.area.rows.start, self.area.rows.start + count),
+            self.area.columns,
+            self.area.x,
+            self.area.y[:count],
+        )
         return Floor(area, *(a[:count] for a in (self.x, self.z, self.across, self.along, self.grain, self.stain)))
 
 
@@ -151,9 +160,10 @@ def _floor(view: View, ground: Ground, area: Area) -> Floor:
     z = view.focal * view.eye_y / np.maximum(area.y - view.horizon, 0.25)
     across = z / view.focal
     x = (area.x - view.centre) * across + view.eye_x
-    grain = noise.sample(0.9, x * 9 + ground.phase, z * 9)
-    grain /= 1 + 12 * across
-    stain = noise.sample(1.5, x * 5 + 90, z * 2.5 + ground.phase)
+    grain = noise.sample(0.5, x * 31 + ground.phase, z * 31)
+    grain /= 1 + 30 * across
+    stain = noise.sample(1.2, x * 7 + 90, z * 2 + ground.phase)
+    stain /= 1 + 4 * across
     return Floor(area, x, z, across, z * across / view.eye_y, grain, stain)
 
 
@@ -170,7 +180,7 @@ def _light(view: View, floor: Floor, shadows: Sequence[Shadow]) -> Colour:
     """Return the light (3, h, w) that reaches the ground."""
     sun = np.ones_like(floor.x)
     if view.light.mood != "overcast":
-        sun *= view.street.sunlit(view.light, floor.x, 0.0, floor.z)
+        sun *= view.street.sunlit(view.light, floor.x, np.zeros_like(floor.z), floor.z)
     sky = np.clip(0.62 + 0.16 * (view.street.front - np.abs(floor.x)), 0.62, 1)
     for shadow in shadows:
         reach = _reach(view, floor, shadow)
@@ -192,7 +202,7 @@ def _reach(view: View, floor: Floor, shadow: Shadow) -> tuple[slice, slice] | No
     margin = shadow.radius + shadow.softness
     (x0, z0), (x1, z1) = shadow.start, shadow.end
     near, far = max(min(z0, z1) - margin, 0.5), max(z0, z1) + margin
-    if far <= near:
+    if far <= near or shadow.radius * view.scale(near) < FAINTEST:
         return None
     corners = [view.project(x, 0, z) for x in (min(x0, x1) - margin, max(x0, x1) + margin) for z in (near, far)]
     area = view.canvas.area(min(c[0] for c in corners), corners[1][1], max(c[0] for c in corners), corners[0][1])
@@ -207,7 +217,7 @@ def _asphalt(ground: Ground, floor: Floor, half: float) -> Colour:
     distance, across = np.abs(floor.x), floor.across
     lane = half / 2 if half > 5 else half
     wheel = np.abs(part(distance / lane) - 0.5) * (lane / 0.6)
-    tone = 1 + 0.16 * floor.grain + 0.07 * floor.stain - 0.12 * stripe(wheel, 0.75, 1.6, 1.0)
+    tone = 1 + 0.20 * floor.grain + 0.08 * floor.stain - 0.12 * stripe(wheel, 0.75, 1.6, 1.0)
     for x, z, width, length, change in ground.patches:
         inside = stripe(floor.x, x - width, x + width, across)
         tone += inside * (stripe(floor.z, z - length, z + length, floor.along) * change)

@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating]
+"""Float32 in memory; the type says less because stubs take a Python float times float32 for float64."""
 
 SIDE = 256
 """Texels per side of a tile; a power of two, so wrapping is a bit mask."""

@@ -1,15 +1,35 @@
-"""People: rounded strokes for limbs, trunk and head, walking or standing."""
+"""People: rounded strokes for the limbs and the head, a tapered trunk, walking or standing."""
 
-import colorsys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from offstride.data.streets.canvas import Area, Colour
+from offstride.data.streets.canvas import Paint, Point
+from offstride.data.streets.chance import pick
+from offstride.data.streets.colour import Colour, draw_hsv, grey, rgb
 from offstride.data.streets.ground import Shadow, cast
 from offstride.data.streets.kinds import PERSON
-from offstride.data.streets.light import Light, rgb
+from offstride.data.streets.light import Light
 from offstride.data.streets.view import View
+
+SMALL, LARGE = 20, 40
+"""Heights in pixels: below the first, people have no arms, from the second on, knees, shoes and hands."""
+
+
+class Part(NamedTuple):
+    """A part of the body in shares of its height, (right, up) from the feet.
+
+    A `hem` makes it a trunk, `radius` wide on each side at its start and `hem` at its end, instead of a stroke.
+    """
+
+    start: Point
+    end: Point
+    radius: float
+    tip: float
+    colour: Colour
+    hem: float | None = None
 
 
 @dataclass(frozen=True)
@@ -18,10 +38,10 @@ class Person:
 
     Attributes:
         height: Metres.
-        turn: 0 walks along the street, 1 across it; sign gives the direction.
+        turn: -1 … 1: 0 walks along the street, 1 across it to the right.
         stride: How far the feet are apart, as a share of the height.
-        coat: How far the upper garment falls, as a share of the height: 0.5 ends at the hips, less is a coat or a dress.
-        bag: 0 none, 1 backpack, 2 bag in hand.
+        coat: Height of its hem, as a share of the height: 0.5 is at the hips, less a coat or a dress.
+        bag: What is carried.
     """
 
     x: float
@@ -30,7 +50,7 @@ class Person:
     turn: float
     stride: float
     coat: float
-    bag: int
+    bag: str
     skin: Colour
     hair: Colour
     top: Colour
@@ -42,80 +62,98 @@ class Person:
         foot = Shadow((self.x - 0.1, self.z), (self.x + 0.1, self.z), 0.16, softness=0.25, depth=0.7, contact=True)
         return [*cast(light, self.x, self.z, 0.1, self.height * 0.8, 0.16), foot]
 
+    def paint(self, view: View) -> None:
+        """Paint the parts from the far limbs to the near ones."""
+        size = view.scale(self.z) * self.height
+        x, foot = view.project(self.x, 0, self.z)
+        sunlit = view.sunlit(self.x, self.height, self.z)
 
-def _cloth(rng: np.random.Generator, dark: float) -> Colour:
+        def at(point: Point) -> Point:
+            return x + point[0] * size, foot - point[1] * size
+
+        for part in _parts(self, size):
+            (x0, y0), (x1, y1) = start, end = at(part.start), at(part.end)
+            paint = _rounded(view, self, part, sunlit, (x0 + x1) / 2, part.radius * size)
+            if part.hem is None:
+                radius, tip = max(part.radius * size, 0.55), max(part.tip * size, 0.5)
+                view.canvas.capsule(start, end, radius, paint, PERSON, tip)
+            else:
+                wide, hem = part.radius * size, part.hem * size
+                corners = [(x0 - wide, y0), (x0 + wide, y0), (x1 + hem, y1), (x1 - hem, y1)]
+                view.canvas.polygon(corners, paint, PERSON)
+
+
+def _draw_cloth(rng: np.random.Generator, brightest: float) -> Colour:
     if rng.random() < 0.45:
-        return rgb(*[rng.uniform(0.1, 0.85 - 0.4 * dark)] * 3)
-    return rgb(*colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.3, 0.85), rng.uniform(0.25, 0.85 - 0.3 * dark)))
+        return grey(rng.uniform(0.1, brightest))
+    return draw_hsv(rng, (0, 1), (0.3, 0.8), (0.25, brightest))
 
 
 def draw_person(rng: np.random.Generator, x: float, z: float, across: bool = False) -> Person:
-    """Draw somebody; `across` makes them cross the street."""
-    turn = (1.0 if across else float(rng.choice([0.15, 0.35, 0.9]))) * float(rng.choice([-1, 1]))
-    tone = rng.uniform(0.35, 0.88)
+    """Draw somebody who walks or stands; `across` makes them cross the street."""
+    turn, tone = 1.0 if across else pick(rng, (0.15, 0.35, 0.9)), rng.uniform(0.35, 0.88)
     return Person(
         x=x,
         z=z,
-        height=float(rng.uniform(1.55, 1.9) if rng.random() < 0.85 else rng.uniform(1.05, 1.4)),
-        turn=turn,
-        stride=float(rng.uniform(0.06, 0.15)) if rng.random() < 0.8 else 0.02,
-        coat=float(rng.choice([0.5, 0.5, 0.47, 0.34, 0.28])),
-        bag=int(rng.choice(3, p=(0.5, 0.25, 0.25))),
+        height=rng.uniform(1.55, 1.9) if rng.random() < 0.85 else rng.uniform(1.05, 1.4),
+        turn=turn * pick(rng, (-1, 1)),
+        stride=rng.uniform(0.06, 0.15) if across or rng.random() < 0.8 else 0.02,
+        coat=pick(rng, (0.5, 0.5, 0.47, 0.34, 0.28)),
+        bag=pick(rng, ("", "", "back", "hand")),
         skin=rgb(tone, tone * 0.76, tone * 0.62),
-        hair=rgb(*(np.array([0.32, 0.24, 0.17]) * rng.uniform(0.3, 2.2))),
-        top=_cloth(rng, 0.0),
-        legs=_cloth(rng, 0.8),
-        extra=_cloth(rng, 0.2),
+        hair=rgb(0.32, 0.24, 0.17, rng.uniform(0.3, 2.2)),
+        top=_draw_cloth(rng, 0.85),
+        legs=_draw_cloth(rng, 0.55),
+        extra=_draw_cloth(rng, 0.75),
     )
 
 
-def paint_person(view: View, person: Person, sunlit: float) -> None:
-    """Paint somebody from the far limbs to the near ones."""
-    size = view.scale(person.z) * person.height
-    x, foot = view.project(person.x, 0, person.z)
-    sideways, ahead = abs(person.turn), 1.0 if person.turn > 0 else -1.0
-    sun_x = view.light.sun[0]
-    facing = 0.35 + 0.35 * max(-view.light.sun[2], 0)
+def _rounded(view: View, person: Person, part: Part, sunlit: float, middle: float, reach: float) -> Paint:
+    """Light a part of the body, brighter towards the sun where it is wide enough to show."""
+    sun_x, _, sun_z = view.light.sun
+    colour = view.lit(part.colour, 0.35 + 0.35 * max(-sun_z, 0), person.z, sunlit)
+    if reach < 1.2:
+        return colour
+    return lambda area: colour * (1 + 0.35 * sun_x * sunlit * np.clip((area.x - middle) / reach, -1.5, 1.5))
 
-    def stroke(start: tuple[float, float], end: tuple[float, float], radius: float, colour: Colour, tip: float | None = None) -> None:
-        """Paint one limb, given in shares of the height, (right, up); the side towards the sun is brighter."""
-        a, b = (x + start[0] * size, foot - start[1] * size), (x + end[0] * size, foot - end[1] * size)
-        lit = view.lit(colour, facing, person.z, sunlit)
-        middle, reach = (a[0] + b[0]) / 2, radius * size
 
-        def round_shade(area: Area) -> Colour:
-            return lit * (1 + 0.35 * sun_x * sunlit * np.clip((area.x - middle) / reach, -1.5, 1.5))
+def _parts(person: Person, size: float) -> Iterator[Part]:
+    """Yield the parts of a body, `size` pixels high, from far to near."""
+    sideways, ahead = abs(person.turn), 1 if person.turn > 0 else -1
+    swing, shoulder = person.stride * (0.35 + 0.65 * sideways), 0.115 - 0.045 * sideways
+    top, skin, lean = person.top, person.skin, ahead * sideways
+    for side in (-1, 1):
+        yield from _leg(person, side, swing, fine=size > LARGE)
+    hand = shoulder + 0.02 + 0.5 * swing
+    if size > SMALL:
+        yield Part((-shoulder, 0.785), (-hand, 0.46), 0.033, 0.024, top * 0.7)
+    if person.bag == "back":
+        yield Part((-0.09 * lean, 0.76), (-0.09 * lean, 0.62), 0.075, 0.075, person.extra)
+    wide = 0.088 - 0.018 * sideways
+    if size > SMALL:
+        yield Part((-shoulder * 0.72, 0.785), (shoulder * 0.72, 0.785), 0.042, 0.042, top)
+    yield Part((0, 0.8), (0, person.coat), wide, wide, top, hem=wide + (0.035 if person.coat < 0.45 else -0.005))
+    if size > SMALL:
+        yield Part((shoulder, 0.785), (hand, 0.45), 0.033, 0.026, top * 0.88)
+    if size > LARGE:
+        yield Part((hand, 0.45), (hand, 0.43), 0.022, 0.022, skin)
+        yield Part((0, 0.82), (0, 0.87), 0.028, 0.028, skin * 0.85)
+    if person.bag == "hand":
+        yield Part((hand, 0.40), (hand + 0.01, 0.33), 0.05, 0.05, person.extra)
+    yield Part((-0.012 * lean, 0.94), (-0.012 * lean, 0.93), 0.056, 0.056, person.hair)
+    yield Part((0.016 * lean, 0.912), (0.016 * lean, 0.90), 0.044, 0.044, skin)
 
-        thick = max(radius * size, 0.55)
-        view.canvas.capsule(a, b, thick, round_shade if reach > 1.2 else lit, PERSON, tip=None if tip is None else max(tip * size, 0.5))
 
-    swing, shoulder, hip = person.stride * (0.35 + 0.65 * sideways), 0.115 - 0.045 * sideways, 0.05 - 0.025 * sideways
-    shoe = person.extra * 0.3
-    fine = size > 40
-    for leg in (-1, 1):
-        ankle = (leg * (swing + hip * 0.6), 0.045 + (0.02 if leg < 0 and swing > 0.05 else 0))
-        knee = (leg * (hip + 0.45 * swing) + ahead * sideways * 0.02, 0.27)
-        dim = 0.75 if leg < 0 else 1.0
-        if not fine:
-            stroke((leg * hip, 0.5), ankle, 0.05, person.legs * dim, tip=0.03)
-            continue
-        stroke((leg * hip, 0.5), knee, 0.052, person.legs * dim, tip=0.042)
-        stroke(knee, ankle, 0.042, person.legs * dim, tip=0.03)
-        stroke((ankle[0], 0.02), (ankle[0] + ahead * 0.05 * (0.3 + sideways), 0.018), 0.022, shoe)
-    hand = (shoulder + 0.02 + 0.5 * swing, 0.45)
-    stroke((-shoulder, 0.79), (-shoulder - 0.02 - 0.5 * swing, 0.46), 0.033, person.top * 0.7, tip=0.024)
-    if person.bag == 1:
-        stroke((-ahead * 0.09 * sideways, 0.76), (-ahead * 0.09 * sideways, 0.62), 0.075, person.extra)
-    wide = 0.075 - 0.012 * sideways
-    stroke((0, 0.755), (0, max(person.coat, 0.5)), wide + 0.012, person.top, tip=wide)
-    if person.coat < 0.5:
-        stroke((0, 0.52), (0, person.coat), wide, person.top, tip=wide + 0.03)
-    stroke((-shoulder * 0.75, 0.785), (shoulder * 0.75, 0.785), 0.04, person.top)
-    stroke((shoulder, 0.785), hand, 0.033, person.top * 0.88, tip=0.026)
-    if fine:
-        stroke(hand, (hand[0], 0.43), 0.022, person.skin)
-        stroke((0, 0.82), (0, 0.87), 0.028, person.skin * 0.85)
-    if person.bag == 2:
-        stroke((hand[0], 0.40), (hand[0] + 0.01, 0.33), 0.05, person.extra)
-    stroke((-ahead * 0.012 * sideways, 0.94), (-ahead * 0.012 * sideways, 0.93), 0.056, person.hair)
-    stroke((ahead * 0.016 * sideways, 0.912), (ahead * 0.016 * sideways, 0.90), 0.044, person.skin)
+def _leg(person: Person, side: int, swing: float, fine: bool) -> Iterator[Part]:
+    """Yield thigh, shin and shoe of the left (-1) or right (1) leg, or one stroke for all."""
+    sideways, ahead = abs(person.turn), 1 if person.turn > 0 else -1
+    hip, cloth = 0.05 - 0.025 * sideways, person.legs * (0.75 if side < 0 else 1.0)
+    ankle = side * (swing + hip * 0.6), 0.065 if side < 0 and swing > 0.05 else 0.045
+    knee = side * (hip + 0.45 * swing) + 0.02 * ahead * sideways, 0.27
+    if not fine:
+        yield Part((side * hip, 0.5), ankle, 0.05, 0.03, cloth)
+        return
+    yield Part((side * hip, 0.5), knee, 0.052, 0.042, cloth)
+    yield Part(knee, ankle, 0.042, 0.03, cloth)
+    toe = ankle[0] + 0.05 * ahead * (0.3 + sideways)
+    yield Part((ankle[0], ankle[1] - 0.025), (toe, ankle[1] - 0.027), 0.022, 0.022, person.extra * 0.3)

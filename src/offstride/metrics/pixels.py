@@ -1,6 +1,4 @@
-"""What the metrics ask of label maps, and their mean over classes."""
-
-from collections.abc import Iterable
+"""Which pixels count, and what the metrics ask of them."""
 
 import torch
 from torch import Tensor
@@ -35,19 +33,3 @@ def _check_range(name: str, classes: Tensor, num_classes: int) -> None:
     low, high = (int(end) for end in classes.aminmax()) if classes.numel() else (0, 0)
     if low < 0 or high >= num_classes:
         raise ValueError(f"{name}: expected classes 0 to {num_classes - 1}, got {low if low < 0 else high}")
-
-
-def mean_present(values: Tensor, indices: Iterable[int] | None = None) -> float:
-    """Mean of `(n,)` per-class values over `indices` (all by default); absent classes, which are NaN, are left out.
-
-    Returns:
-        NaN if none of the classes is present.
-
-    Raises:
-        ValueError: If an index is not a class.
-    """
-    chosen = list(range(len(values)) if indices is None else indices)
-    strangers = [index for index in chosen if not 0 <= index < len(values)]
-    if strangers:
-        raise ValueError(f"indices: expected classes 0 to {len(values) - 1}, got {strangers}")
-    return float(values[chosen].nanmean())

@@ -1,0 +1,173 @@
+"""A page that shows what models do, in one file: numbers, learning curves, pictures.
+
+The page needs no network and no JavaScript, follows the reader's light or dark setting and fits narrow screens.
+"""
+
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from offstride.data.catalog import ClassSet
+from offstride.visualize.curves import Curve, lay_out
+from offstride.visualize.embed import data_uri
+from offstride.visualize.masks import Color
+from offstride.visualize.offsets import color_wheel
+from offstride.visualize.tables import Row, cells, difference
+
+Pictures = Mapping[str, np.ndarray]
+
+
+def _versions() -> dict[str, str]:
+    return {"Python": platform.python_version()} | {name: version(name) for name in ("offstride", "torch", "timm")}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Pictures of one scene.
+
+    Args:
+        title: Its heading.
+        rows: Rows of pictures with their captions; those of a row are shown equally wide.
+        note: What to look at.
+    """
+
+    title: str
+    rows: Sequence[Pictures]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the page says. Text is plain; blank lines part paragraphs. Pictures are uint8 (H, W, 3) or (H, W, 4).
+
+    Args:
+        title: Heading.
+        models: Names of the models, in the order of all their values. Of two, the second is compared with the first.
+        intro: What was done and why.
+        facts: Name -> value, such as data, steps, seed.
+        metrics: One row per quantity, with a value per model.
+        per_class: Model -> IoU of every class, in the order of `classes`; NaN where a class is absent.
+        classes: Names and colours for the table and the key.
+        key: Meaning -> colour of further colours in the pictures, such as those of `compare_errors`.
+        curves: Learning curves.
+        viewer: Pictures of one size that lie on top of each other, to be switched in place; the last one is shown at
+            first.
+        examples: Scenes.
+        offset_limit: Length at the rim of the colour wheel, in coarse pixels, if offsets are shown.
+        notes: Remarks, such as how a score is defined.
+        versions: Name -> version of what was used.
+
+    Raises:
+        ValueError: If values do not match models or classes, or a picture is not one.
+    """
+
+    title: str
+    models: Sequence[str]
+    intro: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    metrics: Sequence[Row] = ()
+    per_class: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    classes: ClassSet | None = None
+    key: Mapping[str, Color] = field(default_factory=dict)
+    curves: Sequence[Curve] = ()
+    viewer: Pictures = field(default_factory=dict)
+    examples: Sequence[Example] = ()
+    offset_limit: float | None = None
+    notes: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=_versions)
+
+    def __post_init__(self) -> None:
+        for row in self.metrics:
+            if len(row.values) != len(self.models):
+                raise ValueError(f"metrics: expected {len(self.models)} values of {row.name!r}, got {len(row.values)}")
+        _check_models("per_class", self.per_class, self.models)
+        for curve in self.curves:
+            _check_models(f"curve {curve.name!r}", curve.lines, self.models)
+        count = len(self.classes or ())
+        for model, values in self.per_class.items():
+            if len(values) != count:
+                raise ValueError(f"per_class: expected {count} values of {model!r}, as classes has, got {len(values)}")
+        for pictures in (self.viewer, *(row for example in self.examples for row in example.rows)):
+            _check_pictures(pictures)
+        sizes = {title: picture.shape[:2] for title, picture in self.viewer.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"viewer: expected pictures of one size, got {sizes}")
+
+
+def render_report(report: Report) -> str:
+    """The page as HTML text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("offstride.visualize"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals.update(
+        cells=cells, color_wheel=color_wheel, data_uri=data_uri, difference=difference, lay_out=lay_out
+    )
+    page = environment.get_template("report.html")
+    return page.render(report=report, class_rows=_class_rows(report))
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write the page; missing folders are made.
+
+    Raises:
+        ValueError: If the file cannot be written.
+    """
+    path = Path(path)
+    text = render_report(report)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _ClassRow:
+    """A line of the per-class table: `marks` are (number of the model, per cent from the left)."""
+
+    row: Row
+    color: Color
+    thin: bool
+    marks: list[tuple[int, float]]
+
+
+def _class_rows(report: Report) -> list[_ClassRow]:
+    """Per-class values with what shows them; models without values get NaN."""
+    if report.classes is None or not report.per_class:
+        return []
+    absent = [math.nan] * len(report.classes)
+    table = zip(*(report.per_class.get(model, absent) for model in report.models), strict=True)
+    return [
+        _ClassRow(
+            row=Row(name, values),
+            color=color,
+            thin=name in report.classes.thin,
+            marks=[(index, 100 * value) for index, value in enumerate(values) if not math.isnan(value)],
+        )
+        for name, color, values in zip(report.classes.names, report.classes.palette, table, strict=True)
+    ]
+
+
+def _check_models(argument: str, values: Mapping[str, object], models: Sequence[str]) -> None:
+    strangers = [model for model in values if model not in models]
+    if strangers:
+        raise ValueError(f"{argument}: expected models out of {list(models)}, got {strangers}")
+
+
+def _check_pictures(pictures: Pictures) -> None:
+    for title, picture in pictures.items():
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
+            raise ValueError(
+                f"picture {title!r}: expected uint8 (H, W, 3) or (H, W, 4), got {picture.dtype} {picture.shape}"
+            )

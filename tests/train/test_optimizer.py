@@ -1,0 +1,84 @@
+"""Parameter groups, the schedule of the learning rate, frozen normalisation."""
+
+import pytest
+import torch
+from torch import nn
+
+from offstride.models import create_model
+from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups, poly
+from offstride.train.recipe import OptimizerRecipe
+
+
+@pytest.fixture(scope="module")
+def model():
+    return create_model(backbone="resnet10t", classes=3, upsampler="lau", head_options={"channels": 16})
+
+
+def rates(model, recipe):
+    """Learning rate and decay of every parameter by name."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, recipe)
+    return {names[p]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+
+
+def test_every_parameter_is_in_one_group(model):
+    groups = parameter_groups(model, OptimizerRecipe())
+    members = [parameter for group in groups for parameter in group["params"]]
+    assert len(members) == len(set(members)) == len(list(model.parameters()))
+
+
+def test_the_paper_groups(model):
+    found = rates(model, OptimizerRecipe(learning_rate=0.01, head_multiplier=10, weight_decay=1e-4))
+    for name, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            full = f"{name}.{own}"
+            head = not name.startswith("backbone")
+            norm, bias = isinstance(module, nn.BatchNorm2d), own == "bias"
+            offset = name.startswith("upsampler")
+            assert parameter.requires_grad
+            expected = (0.1 if head else 0.01, 0.0 if norm or bias or offset else 1e-4)
+            assert found[full] == pytest.approx(expected), full
+
+
+@pytest.mark.parametrize("option", ["decay_norm", "decay_bias", "decay_offsets"])
+def test_decay_can_be_asked_for(model, option):
+    default, more = (rates(model, OptimizerRecipe(**kwargs)) for kwargs in ({}, {option: True}))
+    changed = {name for name in default if default[name] != more[name]}
+    assert changed
+    assert all(default[name][1] == 0 and more[name][1] > 0 for name in changed)
+
+
+def test_poly_reaches_zero_at_the_end_and_is_the_published_curve():
+    assert [poly(step, 4, 0.9) for step in range(5)] == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0])
+
+
+def test_warmup_rises_linearly_to_the_curve():
+    assert [poly(step, 100, 1.0, warmup=3) for step in range(4)] == pytest.approx([0.25, 0.5 * 0.99, 0.75 * 0.98, 0.97])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_scheduler_scales_all_groups_alike(model, name):
+    recipe = OptimizerRecipe(name=name, learning_rate=0.01)
+    optimizer = build_optimizer(parameter_groups(model, recipe), recipe)
+    before = [group["lr"] for group in optimizer.param_groups]
+    scheduler = build_scheduler(optimizer, recipe, steps=10)
+    for _ in range(5):
+        optimizer.step()
+        scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rate * 0.5**0.9 for rate in before])
+
+
+def test_frozen_norm_keeps_statistics_and_parameters(model):
+    layer = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).train()
+    freeze_norm(layer)
+    before = {name: value.clone() for name, value in layer[1].state_dict().items()}
+    layer(torch.randn(2, 3, 5, 5)).square().mean().backward()
+    assert layer[1].weight.grad is None
+    assert layer[0].weight.grad is not None
+    assert all(torch.equal(before[name], value) for name, value in layer[1].state_dict().items())
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "head_multiplier", "power"])
+def test_rates_must_be_positive(field):
+    with pytest.raises(ValueError, match=field):
+        OptimizerRecipe(**{field: 0.0})
