@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.cross_entropy import label_weight, pixel_cross_entropy
-from offstride.ops.grid import Origin, check_origin
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows, nearest_rows, source_rows
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.labels import IGNORE_INDEX, is_valid
 from offstride.ops.sample import located_sample
 
 BAND_BYTES = 8 << 20
@@ -47,6 +47,11 @@ class LogitField(ABC):
     @abstractmethod
     def rows(self, start: int, stop: int) -> Tensor:
         """Render rows `start … stop - 1`: `(B, C, stop - start, W)`, float32 or better, differentiable."""
+
+    def check_rows(self, start: int, stop: int) -> None:
+        """Raise a `ValueError` unless the map has these rows."""
+        if not 0 <= start < stop <= self.shape[2]:
+            raise ValueError(f"rows: expected 0 <= start < stop <= {self.shape[2]}, got {(start, stop)}")
 
     def dense(self) -> Tensor:
         """Render everything: `(B, C, H, W)` in the type of the coarse scores, differentiable."""
@@ -76,7 +81,8 @@ class DenseField(LogitField):
         return self.scores
 
     def rows(self, start: int, stop: int) -> Tensor:
-        return self.scores[:, :, start:stop]
+        self.check_rows(start, stop)
+        return self.scores[:, :, start:stop].to(coordinate_dtype(self.scores.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +112,7 @@ class BilinearField(LogitField):
         return self.source if isinstance(self.source, Tensor) else self.source.values
 
     def rows(self, start: int, stop: int) -> Tensor:
+        self.check_rows(start, stop)
         coarse = self.source.shape[2]
         first, last = source_rows((start, stop), self.size[0], coarse, self.origin)
         band = self.source[:, :, first:last] if isinstance(self.source, Tensor) else self.source.rows(first, last)
@@ -135,7 +142,9 @@ class NearestField(LogitField):
         return self.scores
 
     def rows(self, start: int, stop: int) -> Tensor:
-        return nearest_rows(self.scores, self.size, (start, stop), origin=self.origin)
+        self.check_rows(start, stop)
+        found = nearest_rows(self.scores, self.size, (start, stop), origin=self.origin)
+        return found.to(coordinate_dtype(found.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +290,7 @@ def check_labels(field: LogitField, labels: Tensor, ignore_index: int) -> None:
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels: expected an integer type, got {labels.dtype}")
     if labels.device.type == "cpu":  # elsewhere the look would wait for the device, which checks by itself
-        wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= C))]
+        wrong = labels[is_valid(labels, ignore_index) & ((labels < 0) | (labels >= C))]
         if len(wrong):
             raise ValueError(
                 f"labels: expected classes 0 … {C - 1} or {ignore_index} (ignored), got {wrong.unique().tolist()[:5]}"

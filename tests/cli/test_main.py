@@ -164,7 +164,7 @@ def test_data_check(tree, tmp_path, capsys):
     victim.write_bytes(victim.read_bytes()[:-300])
     assert main(["data", "check", str(tree)]) == 1
     text = capsys.readouterr().out
-    assert "1 images without a mask" in text
+    assert "images without a mask (1)" in text
     assert victim.name in text
 
 

@@ -26,7 +26,7 @@ def train(recipe, path, devices):
 
 
 def test_two_processes_equal_one(recipe, change, tmp_path):
-    """Random crops leave the two halves of a batch with unequal numbers of valid pixels; plain SGD makes weights gradients."""
+    """Random crops leave the halves of a batch with unequal numbers of valid pixels; plain SGD shows gradients."""
     recipe = change(recipe, "schedule", steps=2, batch_size=4, freeze_norm="all", validate_every=2)
     recipe = change(recipe, "optimizer", momentum=0.0)
     recipe = change(recipe, "model", head_options={"channels": 16, "dropout": 0.0})

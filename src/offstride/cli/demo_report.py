@@ -58,8 +58,8 @@ A single run of a few minutes shows how it works, not which method is better: th
 NOTES = (
     "mIoU: intersection over union, averaged over the classes. Boundary IoU: the same, counted only within 2 % of the "
     "image diagonal of a class border (Cheng et al., CVPR 2021). Thin classes: poles and signs.",
-    "Before LaU: the coarse scores of the LaU model, upsampled bilinearly, as if all offsets were zero. After LaU: what "
-    "the model predicts. Offsets point from a pixel to where it reads; the wheel explains their colours.",
+    "Before LaU: the coarse scores of the LaU model, upsampled bilinearly, as if all offsets were zero. After LaU: "
+    "what the model predicts. Offsets point from a pixel to where it reads; the wheel explains their colours.",
     "LaU: He et al., Location-aware Upsampling for Semantic Segmentation, arXiv 1911.05250.",
 )
 

@@ -7,11 +7,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from offstride.field import Across, BilinearField, LocatedField, LogitField, cross_entropy
+from offstride.field import Across, BilinearField, LocatedField, LogitField, check_labels, cross_entropy
 from offstride.losses.location import Normalize
 from offstride.losses.offset_guided import Ties, offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
 from offstride.ops.interpolate import nearest_rows
+from offstride.ops.labels import IGNORE_INDEX
 
 LocationLoss = Literal["none", "guided", "regression"]
 SuperviseAt = Literal["input", "upsampler"]
@@ -55,8 +56,10 @@ class LossConfig:
             if value not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {value!r}")
         for name in ("penalty", "strength", "auxiliary"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
 
 
 def segmentation_losses(
@@ -102,6 +105,7 @@ def segmentation_losses(
 
 def supervision(field: LogitField, labels: Tensor, at: SuperviseAt) -> tuple[LogitField, Tensor]:
     """The field and the labels that meet in the loss; see `LossConfig.supervise_at`."""
+    check_labels(field, labels, IGNORE_INDEX)
     if at == "upsampler" and isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
         field = field.source
         size = (field.shape[2], field.shape[3])

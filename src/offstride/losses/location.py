@@ -1,12 +1,13 @@
 """What the two location-aware losses share: where a field reads, and how their sums become means."""
 
+from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from offstride.field import Across, BilinearField, LocatedField, LogitField, mean_over
-from offstride.ops.grid import Origin
+from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 
 Normalize = Literal["valid", "all"]
@@ -32,11 +33,26 @@ def located(field: LogitField) -> Located:
         ValueError: If the field reads no displaced positions.
     """
     if isinstance(field, LocatedField):
-        return Located(field.scores, field.offsets, field.origin)
+        offsets = field.offsets.to(coordinate_dtype(field.offsets.dtype))
+        return Located(field.scores, offsets, field.origin)
     if isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
         inner, size = field.source, field.size
         offsets = bilinear_rows(inner.offsets, size, (0, size[0]), origin=field.origin, coarse=inner.offsets.shape[2])
         return Located(inner.scores, offsets, inner.origin)
+    raise ValueError(
+        f"field: expected location-aware upsampling, got {type(field).__name__}; location losses need offsets"
+    )
+
+
+def undisplaced(field: LogitField) -> LogitField:
+    """The same field with all offsets 0: plain bilinear upsampling, rendered by the same steps, so that a pixel that
+    stays put ties with it to the last bit.
+    """
+    if isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
+        return replace(field, source=undisplaced(field.source))
+    if isinstance(field, LocatedField):
+        B, _, H, W = field.offsets.shape
+        return replace(field, offsets=field.offsets.new_zeros(()).expand(B, 2, H, W))
     raise ValueError(
         f"field: expected location-aware upsampling, got {type(field).__name__}; location losses need offsets"
     )

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from offstride.field import Across, BilinearField, LogitField, pixel_losses
-from offstride.losses.location import Normalize, located, mean_of, penalised
+from offstride.field import Across, LogitField, pixel_losses
+from offstride.losses.location import Normalize, mean_of, penalised, undisplaced
 from offstride.ops.cross_entropy import label_weight
 from offstride.ops.labels import IGNORE_INDEX
 
@@ -48,10 +48,9 @@ def offset_guided_loss(
     """
     if ties not in get_args(Ties):
         raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")
-    place = located(field)
+    plain = undisplaced(field)
     losses = pixel_losses(field, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
     with torch.no_grad():
-        plain = BilinearField(place.scores, (labels.shape[1], labels.shape[2]), place.origin)
         reference = pixel_losses(
             plain, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index
         )

@@ -122,7 +122,13 @@ def located_coordinates(
 def clamp_to_map(coordinates: Tensor, coarse: tuple[int, int]) -> Tensor:
     """Clamp `(…, 2, R, W)` coordinates to the map; the gradient is zero where a coordinate lay outside."""
     y, x = coordinates.unbind(-3)
-    return torch.stack((y.clamp(0, coarse[0] - 1), x.clamp(0, coarse[1] - 1)), -3)
+    return torch.stack((_clamp(y, coarse[0]), _clamp(x, coarse[1])), -3)
+
+
+def _clamp(coordinate: Tensor, size: int) -> Tensor:
+    """Clamp to `[0, size - 1]`; the gradient is 1 there, edges included, which `clamp` changed from torch to torch."""
+    inside = (coordinate >= 0) & (coordinate <= size - 1)
+    return torch.where(inside, coordinate, coordinate.detach().clamp(0, size - 1))
 
 
 def to_grid_sample(coordinates: Tensor, coarse: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from offstride.ops.grid import Origin, base_coordinates, coordinate_dtype, neighbors
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.labels import IGNORE_INDEX, is_valid
 
 
 class Candidate(NamedTuple):
@@ -32,7 +32,7 @@ def coarse_losses(scores: Tensor, *, weight: Tensor | None = None, label_smoothi
     counts it.
     """
     scores = scores.to(coordinate_dtype(scores.dtype))
-    losses = scores.logsumexp(1, keepdim=True) - scores
+    losses = -scores.log_softmax(1)
     if weight is not None:
         losses = losses * weight.to(losses)[:, None, None]
     if label_smoothing:
@@ -57,7 +57,7 @@ def corner_candidates(
     device, dtype = losses.device, losses.dtype
     y, x = (base_coordinates(*axis, origin, device=device, dtype=dtype) for axis in ((H, h), (W, w)))
     tops, lefts = neighbors(H, h, origin, device=device), neighbors(W, w, origin, device=device)
-    ignored = labels == ignore_index
+    ignored = ~is_valid(labels, ignore_index)
     plane = labels.masked_fill(ignored, 0).long() * (h * w)
     flat = losses.flatten(1)
     for column in lefts:
@@ -72,8 +72,9 @@ def best_displacement(own_losses: Tensor, offsets: Tensor, candidates: Iterator[
     """The displacement of least loss among the current one and the candidates; the first of several minima wins (Θ_opt
     of LaU, Eq. 4).
 
-    A candidate must be better by more than rounding (`own > 1e-6 + (1 + 1e-5) * best`) to count: where a pixel is
-    saturated or reads the clamped edge, all losses are equal up to noise, which must not decide.
+    A candidate must be better by more than rounding to count: where a pixel is saturated or reads the corner itself,
+    losses are equal up to noise, which must not decide. In single precision the coordinates of `grid_sample` are the
+    largest part of it, a thousandth of the loss on wide maps.
 
     Args:
         own_losses: `(B, H, W)` losses at the current displacement.
@@ -91,7 +92,8 @@ def best_displacement(own_losses: Tensor, offsets: Tensor, candidates: Iterator[
         best = torch.where(better, losses, best)
         target_y = torch.where(better, y[:, None], target_y)
         target_x = torch.where(better, x, target_x)
-    moved = own_losses.detach() > best * (1 + 1e-5) + 1e-6
+    noise = 2**13 * torch.finfo(best.dtype).eps
+    moved = own_losses.detach() > best * (1 + noise) + 1e-6
     groups = offsets.shape[1] // 2
     target = torch.stack((target_y, target_x), 1).repeat(1, groups, 1, 1).to(offsets.dtype)
     return torch.where(moved[:, None], target, offsets.detach()), moved

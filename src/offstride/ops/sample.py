@@ -42,6 +42,8 @@ def located_sample(
     """
     check_origin(origin)
     _check(values, offsets)
+    if rows is not None and not 0 <= rows[0] < rows[1] <= offsets.shape[2]:
+        raise ValueError(f"rows: expected 0 <= start < stop <= {offsets.shape[2]}, got {rows}")
     coarse = (values.shape[2], values.shape[3])
     return sample_at(values, located_coordinates(offsets, coarse, origin, rows=rows))
 
@@ -75,9 +77,16 @@ def sample_at(values: Tensor, coordinates: Tensor) -> Tensor:
     dtype = torch.promote_types(coordinate_dtype(values.dtype), coordinates.dtype)
     values = values.to(dtype).reshape(B * M, C // M, h, w)
     coordinates = clamp_to_map(coordinates.to(dtype), (h, w)).reshape(B * M, 2, R, W)
-    if values.is_cuda and torch.are_deterministic_algorithms_enabled():
+    if (values.is_cuda and torch.are_deterministic_algorithms_enabled()) or _has_nan(coordinates):
         return sample_by_rows(values, coordinates).reshape(B, C, R, W)
     return _sample_by_grid(values, coordinates).reshape(B, C, R, W)
+
+
+def _has_nan(coordinates: Tensor) -> bool:
+    """Whether `grid_sample` would write outside the map: its backward does on a CPU, where the look costs no wait."""
+    if coordinates.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return bool(coordinates.detach().isnan().any())
 
 
 def _sample_by_grid(values: Tensor, coordinates: Tensor) -> Tensor:

@@ -13,6 +13,9 @@ from offstride.data.streets.ground import part
 from offstride.data.streets.kinds import BUILDING
 from offstride.data.streets.view import NEAREST, View, World
 
+OVERHANG = 0.35
+"""Metres by which a roof stands out over the front."""
+
 
 @dataclass(frozen=True)
 class Building:
@@ -68,8 +71,9 @@ def draw_building(
 
 def _paint_roof(view: View, building: Building) -> None:
     """Paint the slope towards the street, row by row of tiles, before a chimney behind its ridge."""
-    side, run, rise = building.side, building.depth / 2 + 0.35, building.ridge + 0.15
-    x0, y0 = side * (view.street.front - 0.35), building.height - 0.15
+    side, slope = building.side, building.ridge / (building.depth / 2)
+    run, rise = building.depth / 2 + OVERHANG, building.ridge + OVERHANG * slope
+    x0, y0 = side * (view.street.front - OVERHANG), building.height - OVERHANG * slope
     x1, y1, near = x0 + side * run, y0 + rise, building.near - 0.2
     size = math.hypot(run, rise)
     light = view.light.sunlight * view.light.facing(-side * rise / size, run / size, 0) + view.light.ambient

@@ -48,7 +48,7 @@ class Tree:
     @property
     def middle(self) -> float:
         """Height of the crown's centre."""
-        return self.stem + self.radius * self.tall * 0.85
+        return self.stem + self.radius * self.tall
 
     def shadows(self, light: Light) -> list[Shadow]:
         """Return the shade of trunk and crown."""
@@ -82,7 +82,7 @@ def draw_tree(rng: np.random.Generator, x: float, z: float, foliage: Foliage, si
     return Tree(
         x=x,
         z=z,
-        stem=rng.uniform(2.0, 3.0) * size * stem,
+        stem=rng.uniform(1.8, 2.7) * size * stem,
         radius=rng.uniform(1.6, 2.7) * size,
         tall=rng.uniform(*tall),
         trunk=rng.uniform(0.11, 0.22) * size,
@@ -109,7 +109,7 @@ def _slender(rng: np.random.Generator) -> tuple[Clump, ...]:
 
 
 def _cone(rng: np.random.Generator) -> tuple[Clump, ...]:
-    stack = ((-0.6, 0.62), (-0.25, 0.52), (0.1, 0.42), (0.38, 0.32), (0.62, 0.22))
+    stack = ((-0.48, 0.58), (-0.2, 0.5), (0.1, 0.42), (0.38, 0.32), (0.62, 0.22))
     return tuple((rng.uniform(-0.06, 0.06), up, radius) for up, radius in stack)
 
 
@@ -141,7 +141,7 @@ def _paint_crown(view: View, tree: Tree, sunlit: float) -> None:
     size = view.scale(tree.z)
     wide, high = tree.radius * size, tree.radius * tree.tall * size
     x, y = view.project(tree.x, tree.middle, tree.z)
-    area = view.canvas.area(x - 1.15 * wide, y - 1.15 * high, x + 1.15 * wide, y + 1.15 * high)
+    area = view.canvas.area(x - 1.3 * wide, y - 1.3 * high, x + 1.3 * wide, y + 1.3 * high)
     if area is None:
         return
     across, up = (area.x - x) / size, (y - area.y) / size

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from offstride.ops.grid import coordinate_dtype
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.labels import IGNORE_INDEX, is_valid
 
 
 def pixel_cross_entropy(
@@ -40,7 +40,7 @@ def label_weight(labels: Tensor, *, weight: Tensor | None = None, ignore_index: 
     """What the mean of a cross-entropy divides by: the number of valid pixels, or the sum of their class weights.
     Float32 scalar.
     """
-    valid = labels != ignore_index
+    valid = is_valid(labels, ignore_index)
     if weight is None:
         return valid.sum().float()
     return weight[labels[valid].long()].sum().float()

@@ -1,0 +1,107 @@
+"""Evaluation: counts over a data set, against a plain transcription."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from offstride.data import ClassSet, Sample
+from offstride.evaluate import evaluate, label_map
+from offstride.field import DenseField, LogitField
+from offstride.models import create_model
+
+CLASSES = ClassSet(("wall", "pole", "ghost"), thin=("pole",))
+
+
+class Given:
+    """A data set of given samples."""
+
+    def __init__(self, samples, classes=CLASSES):
+        self.samples, self.classes = samples, classes
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+class RedIsPole(nn.Module):
+    """Calls a pixel a pole when it is more red than not; never sees ghosts."""
+
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    classes, config = CLASSES, SimpleNamespace(classes=3)
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def field(self, images):
+        red = images[:, 0]
+        return DenseField(torch.stack((0.5 - red, red - 0.5, torch.full_like(red, -9)), 1))
+
+
+@pytest.fixture
+def dataset():
+    generator = torch.Generator().manual_seed(0)
+    samples = []
+    for index, size in enumerate(((7, 9), (12, 5), (6, 6))):
+        image = torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8)
+        label = torch.randint(0, 2, size, generator=generator, dtype=torch.uint8)
+        label[torch.rand(size, generator=generator) < 0.2] = 255
+        samples.append(Sample(image, label, str(index)))
+    return Given(samples)
+
+
+def test_scores_are_those_of_all_pixels_together(dataset):
+    seen = []
+    result = evaluate(RedIsPole(), dataset, progress=lambda done, total: seen.append((done, total)))  # type: ignore[arg-type]
+    pairs = [
+        (int(sample.image[0, y, x] / 255 > 0.5), int(sample.label[y, x]))
+        for sample in dataset.samples
+        for y in range(sample.label.shape[0])
+        for x in range(sample.label.shape[1])
+        if sample.label[y, x] != 255
+    ]
+    iou = [sum(p == t == c for p, t in pairs) / sum(c in (p, t) for p, t in pairs) for c in (0, 1)]
+    assert result.scores.iou[:2].tolist() == pytest.approx(iou)
+    assert result.scores.miou == pytest.approx(sum(iou) / 2)
+    assert result.thin_iou == pytest.approx(iou[1])
+    assert result.scores.pixel_accuracy == pytest.approx(sum(p == t for p, t in pairs) / len(pairs))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_figures_as_json(dataset):
+    figures = evaluate(RedIsPole(), dataset).to_dict()  # type: ignore[arg-type]
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert figures["absent"] == ["ghost"]
+    assert figures["classes"]["ghost"]["iou"] is None
+    assert figures["images"] == 3
+
+
+def test_thin_classes_need_not_exist(dataset):
+    dataset.classes = ClassSet(CLASSES.names)
+    result = evaluate(RedIsPole(), dataset)  # type: ignore[arg-type]
+    assert math.isnan(result.thin_iou)
+    assert result.to_dict()["thin_iou"] is None
+
+
+@pytest.mark.parametrize("classes", [ClassSet(("wall", "pole")), ClassSet(("wall", "pole", "cat"))])
+def test_other_classes_are_refused(dataset, classes):
+    dataset.classes = classes
+    with pytest.raises(ValueError, match="ghost"):
+        evaluate(RedIsPole(), dataset)  # type: ignore[arg-type]
+
+
+def test_label_map_is_the_argmax_of_what_the_model_returns_and_renders_nothing(monkeypatch):
+    model = create_model(backbone="test_resnet", classes=5, upsampler="lau", head_options={"channels": 16}).eval()
+    images = torch.randn(2, 3, 33, 47)
+    with torch.inference_mode():
+        expected = model(images).argmax(1)
+    monkeypatch.setattr(LogitField, "dense", lambda self: pytest.fail("dense() was called"))
+    labels = label_map(model, images)
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels.long(), expected)

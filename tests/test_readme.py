@@ -1,0 +1,61 @@
+"""What the README says works: its Python runs, its commands parse, its files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from offstride.cli import evaluate, predict, train
+from offstride.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Command lines of Offstride, without the program's name."""
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[1:] for line in words if line and line[0] == "offstride"]
+
+
+def test_python_blocks_run():
+    scope: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(block, scope)
+
+
+def test_parameters_are_those_that_the_text_claims():
+    from offstride.upsamplers import LaU
+
+    assert f"{sum(p.numel() for p in LaU(in_channels=512, scale=4).parameters()):,} parameters" in TEXT
+
+
+@pytest.mark.parametrize("line", commands(), ids=" ".join)
+def test_commands_parse(line):
+    name = next(name for name in COMMANDS if name.split() == line[: len(name.split())])
+    arguments = line[len(name.split()) :]
+    if name == "train" and "--help" not in arguments:
+        files = [word for word in arguments if word.endswith(".yaml")]
+        recipes = [f"--recipe={ROOT / file}" for file in files]
+        parser: ArgumentParser = train._parser("offstride train")
+        parser.instantiate(parser.parse_args([*recipes, *arguments[len(files) :]]))
+    elif name in ("evaluate", "predict"):
+        {"evaluate": evaluate, "predict": predict}[name]._parser(name).parse_args(arguments)
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", "\n".join(blocks("bash")), re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
