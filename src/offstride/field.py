@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.cross_entropy import label_weight, pixel_cross_entropy
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.ops.interpolate import bilinear_rows, nearest_rows, source_rows
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype, source_rows
+from offstride.ops.interpolate import bilinear_rows, nearest_rows
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 from offstride.ops.sample import located_sample
 

@@ -26,8 +26,12 @@ def test_plain_data_there_and_back():
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
-def test_only_the_backbone_is_required():
-    assert ModelConfig.from_dict({"backbone": "resnet18"}) == ModelConfig("resnet18", None, "fcn", "bilinear", 16)
+def test_only_backbone_and_classes_are_required():
+    assert ModelConfig.from_dict({"backbone": "resnet18", "classes": 2}) == ModelConfig(
+        "resnet18", 2, "fcn", "bilinear", 16
+    )
+    with pytest.raises(ValueError, match="model config: classes missing"):
+        ModelConfig.from_dict({"backbone": "resnet18"})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offstride.ops.interpolate import bilinear_rows, nearest_rows, source_rows
+from offstride.ops.grid import source_rows
+from offstride.ops.interpolate import bilinear_rows, nearest_rows
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 FINE = st.tuples(st.integers(1, 40), st.integers(1, 40))

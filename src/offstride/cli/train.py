@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
-from offstride.train import Recipe, fit
+from offstride.train import Recipe, fit, is_first_process
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -15,7 +15,9 @@ def main(program: str, arguments: list[str]) -> int:
     parser = _parser(program)
     values = parser.instantiate(parser.parse_args([f"--recipe={file}" for file in files] + arguments[len(files) :]))
     recipe = Recipe(**{section.name: values[section.name] for section in fields(Recipe)})
-    print(fit(recipe, values.output, resume=values.resume))
+    best = fit(recipe, values.output, resume=values.resume)
+    if is_first_process():
+        print(best)
     return 0
 
 

@@ -14,7 +14,7 @@ class ModelConfig:
 
     Args:
         backbone: Name of a timm model.
-        classes: Number of classes; may be left to the `ClassSet` that `create_model` gets.
+        classes: Number of classes.
         head: `"fcn"` or `"aspp"`.
         upsampler: `"bilinear"` or `"lau"`.
         output_stride: Stride of the coarse grid in image pixels.
@@ -32,7 +32,7 @@ class ModelConfig:
     """
 
     backbone: str
-    classes: int | None = None
+    classes: int
     head: str = "fcn"
     upsampler: str = "bilinear"
     output_stride: int = 16
@@ -44,9 +44,8 @@ class ModelConfig:
     std: Triple | None = None
 
     def __post_init__(self) -> None:
+        _check_count("classes", self.classes)
         _check_count("output_stride", self.output_stride)
-        if self.classes is not None:
-            _check_count("classes", self.classes)
         for name in ("backbone_options", "head_options", "upsampler_options"):
             _check_options(name, getattr(self, name))
         for name in ("mean", "std"):

@@ -36,7 +36,7 @@ def create_model(
     """
     named = classes if isinstance(classes, ClassSet) else None
     count = len(classes) if isinstance(classes, ClassSet) else classes
-    if config and config.classes and count and config.classes != count:
+    if config and count is not None and config.classes != count:
         raise ValueError(f"classes: expected {config.classes} as in the configuration, got {count}")
     if count is not None:
         fields["classes"] = count

@@ -63,9 +63,6 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     Raises:
         ValueError: Naming the field that is wrong.
     """
-    classes = config.classes
-    if classes is None:
-        raise ValueError("classes: expected a number of classes, got None")
     _check_part("head", HEADS, config.head, config.head_options)
     _check_part("upsampler", UPSAMPLERS, config.upsampler, config.upsampler_options)
     backbone = Backbone(
@@ -73,8 +70,8 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     )
     config = _completed(config, backbone)
     head = _build("head", HEADS[config.head], backbone.features[-1].channels, _head_options(config))
-    classifier = nn.Conv2d(head.out_channels, classes, 1)
-    auxiliaries = _auxiliaries(config, backbone, classes)
+    classifier = nn.Conv2d(head.out_channels, config.classes, 1)
+    auxiliaries = _auxiliaries(config, backbone, config.classes)
     # The upsampler comes last: models that differ only in it start from the same weights under the same seed.
     upsampler = _build("upsampler", UPSAMPLERS[config.upsampler], head.out_channels, config.upsampler_options)
     return Parts(backbone, head, classifier, upsampler, auxiliaries, config)

@@ -166,7 +166,7 @@ class Segmenter(nn.Module):
         return model.to(map_location).eval()
 
 
-def _check_classes(stored: ClassSet | None, count: int | None, expected: ClassSet | None) -> None:
+def _check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:
     """Raise unless the model has the classes that its user counts on; without names, their number is compared."""
     if expected is None:
         return

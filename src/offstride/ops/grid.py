@@ -13,7 +13,7 @@ Coordinates outside the map are clamped to its edge. They are rationals with a k
 are taken in integers and a coordinate that is whole is whole in floating point too.
 """
 
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -34,13 +34,11 @@ def coordinate_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _ratio(
-    fine: int, coarse: int, origin: Origin, rows: tuple[int, int], device: torch.device | str
-) -> tuple[Tensor, int]:
-    """Numerators (int64) and the common denominator of the coarse coordinates of the fine pixels `rows[0] … rows[1] -
-    1`.
-    """
-    index = torch.arange(*rows, device=device)
+Index = TypeVar("Index", int, Tensor)
+
+
+def _ratio(index: Index, fine: int, coarse: int, origin: Origin) -> tuple[Index, int]:
+    """Numerator and denominator of the coarse coordinate of a fine pixel, or of many as an int64 tensor."""
     if origin == "center":
         return (2 * index + 1) * coarse - fine, 2 * fine
     return index * coarse, fine
@@ -68,7 +66,8 @@ def base_coordinates(
     Returns:
         `(stop - start,)` coordinates in coarse pixels.
     """
-    numerator, denominator = _ratio(fine, coarse, origin, rows or (0, fine), device)
+    index = torch.arange(*(rows or (0, fine)), device=device)
+    numerator, denominator = _ratio(index, fine, coarse, origin)
     whole = numerator.div(denominator, rounding_mode="floor")
     return whole.to(dtype) + (numerator - whole * denominator).to(dtype) / denominator
 
@@ -77,10 +76,18 @@ def neighbors(
     fine: int, coarse: int, origin: Origin, *, rows: tuple[int, int] | None = None, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
     """Floor and ceiling of the undisplaced coordinates, clamped to the map: two `(stop - start,)` int64 tensors."""
-    numerator, denominator = _ratio(fine, coarse, origin, rows or (0, fine), device)
+    index = torch.arange(*(rows or (0, fine)), device=device)
+    numerator, denominator = _ratio(index, fine, coarse, origin)
     low = numerator.div(denominator, rounding_mode="floor")
     high = low + (low * denominator != numerator)
     return low.clamp(0, coarse - 1), high.clamp(0, coarse - 1)
+
+
+def source_rows(rows: tuple[int, int], fine: int, coarse: int, origin: Origin) -> tuple[int, int]:
+    """Half-open range of coarse rows that a band of fine rows reads bilinearly."""
+    first, denominator = _ratio(rows[0], fine, coarse, origin)
+    last, _ = _ratio(rows[1] - 1, fine, coarse, origin)
+    return max(first // denominator, 0), min(-(-last // denominator), coarse - 1) + 1
 
 
 def nearest(

@@ -14,13 +14,6 @@ from torch import Tensor
 from offstride.ops.grid import Origin, base_coordinates, coordinate_dtype, nearest, neighbors
 
 
-def source_rows(rows: tuple[int, int], fine: int, coarse: int, origin: Origin) -> tuple[int, int]:
-    """Half-open range of coarse rows that a band of fine rows reads bilinearly."""
-    first, _ = neighbors(fine, coarse, origin, rows=(rows[0], rows[0] + 1))
-    _, last = neighbors(fine, coarse, origin, rows=(rows[1] - 1, rows[1]))
-    return int(first), int(last) + 1
-
-
 def bilinear_rows(
     band: Tensor, size: tuple[int, int], rows: tuple[int, int], *, origin: Origin, coarse: int, first: int = 0
 ) -> Tensor:

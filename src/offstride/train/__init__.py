@@ -1,6 +1,6 @@
 """Training on Lightning, by recipes."""
 
-from offstride.train.fit import build_model, build_split, fit
+from offstride.train.fit import build_model, build_split, fit, is_first_process
 from offstride.train.history import read_history
 from offstride.train.recipe import DataRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
 
@@ -13,5 +13,6 @@ __all__ = [
     "build_model",
     "build_split",
     "fit",
+    "is_first_process",
     "read_history",
 ]

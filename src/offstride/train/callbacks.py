@@ -46,7 +46,9 @@ class Recorder(Callback):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write what is pending; only the first process has something."""
+        if not self.pending:
+            return
         for row in self.pending:
             self.training.append(**{name: float(value) for name, value in row.items()} | {"step": row["step"]})
         self.pending.clear()

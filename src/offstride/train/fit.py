@@ -72,6 +72,11 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
     return directory / "best.safetensors"
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks for all of a distributed run."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep Lightning's remarks off the terminal, and its warnings about choices that are meant (few workers, no

@@ -53,6 +53,10 @@ class SegmentationModule(L.LightningModule):
             freeze_norm(frozen[self.recipe.schedule.freeze_norm])
         return self
 
+    def setup(self, stage: str) -> None:
+        """Start in training mode, whatever the model was in: Lightning leaves modes as they are."""
+        self.train()
+
     def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Tie dropout to the step."""
         torch.manual_seed((self.recipe.schedule.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)

@@ -13,6 +13,8 @@ from offstride.data.streets.scene import draw_scene, paint_scene
 __all__ = ["Streets"]
 
 SPLITS = ("train", "val", "test")
+KEEP_BYTES = 256 << 20
+"""A set that fits into this memory is drawn only once: drawing takes longer than a small network needs to learn."""
 
 
 class Streets(Dataset[Sample]):
@@ -42,6 +44,7 @@ class Streets(Dataset[Sample]):
             raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
         self.count, self.size, self.seed, self.split = count, tuple(size), seed, split
         self.classes = STREETS
+        self._kept: dict[int, Sample] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,6 +56,14 @@ class Streets(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         index = range(self.count)[index]
+        if index in self._kept:
+            return self._kept[index]
+        sample = self._draw(index)
+        if self.count * sample.label.numel() * 4 <= KEEP_BYTES:
+            self._kept[index] = sample
+        return sample
+
+    def _draw(self, index: int) -> Sample:
         source = np.random.SeedSequence((self.seed, SPLITS.index(self.split), index))
         layout, grain = (np.random.Generator(np.random.PCG64(child)) for child in source.spawn(2))
         canvas = Canvas(*self.size)

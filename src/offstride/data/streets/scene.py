@@ -143,7 +143,7 @@ def _draw_trees(rng: np.random.Generator, street: Street, camera: Camera, foliag
     for side in SIDES:
         x, spacing = side * (street.half + rng.uniform(0.8, 1.2)), rng.uniform(7, 14)
         z, share = camera.entry(x) * rng.uniform(1.0, 1.8), pick(rng, (0.25, 0.6, 0.95))
-        while z < 55:
+        while z < 50:
             if rng.random() < share:
                 trees.append(draw_tree(rng, x + rng.normal(0, 0.1), z, foliage))
             z += spacing * rng.uniform(0.85, 1.15)
@@ -170,7 +170,7 @@ def _draw_lamps(rng: np.random.Generator, street: Street, camera: Camera, light:
     for side in pick(rng, ((-1,), (1,), SIDES)):
         x = side * (street.half + rng.uniform(0.35, 0.6))
         start = camera.entry(x) * 1.15 + rng.uniform(0, 5)
-        lamps += [draw_lamp(rng, x, z, style, light.lamps) for z in np.arange(start, 70, spacing).tolist()]
+        lamps += [draw_lamp(rng, x, z, style, light.lamps) for z in np.arange(start, 60, spacing).tolist()]
     return lamps
 
 
@@ -190,7 +190,7 @@ def _draw_signs(rng: np.random.Generator, street: Street, camera: Camera, ground
 def _draw_people(rng: np.random.Generator, street: Street, camera: Camera, ground: Ground) -> list[Person]:
     """Let people walk on the pavements, alone or in pairs, and cross the road, on the zebra if there is one."""
     people = []
-    for _ in range(int(rng.integers(3, 9))):
+    for _ in range(int(rng.integers(3, 8))):
         x = pick(rng, SIDES) * (street.half + rng.uniform(0.5, street.walk - 0.4))
         z = camera.entry(x) * 1.03 + rng.exponential(7)
         people.append(draw_person(rng, x, z))
