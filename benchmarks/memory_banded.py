@@ -12,7 +12,6 @@ import ctypes
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,10 +21,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-import offstride
+from machine import write_result
 from offstride.field import BilinearField, LocatedField, cross_entropy
 
-ROOT = Path(__file__).resolve().parent.parent
 CLASSES, COARSE, IMAGE = 150, (64, 64), (512, 512)
 FIELDS, PATHS = ("bilinear", "lau"), ("dense", "banded")
 TARGET = 0.5
@@ -119,38 +117,6 @@ def measure(kind, rounds, threads):
     return found
 
 
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def git(*arguments):
-    done = subprocess.run(("git", "-C", ROOT, *arguments), capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def circumstances(threads):
-    """What the figures depend on."""
-    changed = git("status", "--porcelain", "--", "src", "benchmarks/memory_banded.py")
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "changed_since_commit": changed is None or bool(changed),
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "versions": {
-            "offstride": offstride.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "system": f"{platform.system()} {platform.machine()}",
-        },
-        "size": {"batch": 1, "classes": CLASSES, "coarse": COARSE, "image": IMAGE, "dtype": "float32"},
-        "memory_target": TARGET,
-    }
-
-
 def report(fields):
     print(f"{'field':10} {'dense MiB':>10} {'banded MiB':>10} {'ratio':>7} {'dense s':>9} {'banded s':>9} {'ratio':>6}")
     for kind, found in fields.items():
@@ -174,9 +140,8 @@ def main():
         return
     fields = {kind: measure(kind, arguments.rounds, arguments.threads) for kind in FIELDS}
     report(fields)
-    path = ROOT / "benchmarks" / "results" / "memory_banded.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(circumstances(arguments.threads) | {"fields": fields}, indent=2) + "\n")
+    size = {"batch": 1, "classes": CLASSES, "coarse": COARSE, "image": IMAGE, "dtype": "float32"}
+    write_result("memory_banded", {"size": size, "memory_target": TARGET, "fields": fields})
     missed = [kind for kind, found in fields.items() if found["memory_ratio"] > TARGET]
     if missed:
         sys.exit(f"memory ratio above {TARGET}: {', '.join(missed)}")

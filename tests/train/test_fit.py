@@ -1,5 +1,11 @@
 """Training runs: what they leave behind, and that a stopped run continues as if it had not stopped."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 import yaml
@@ -8,6 +14,7 @@ from offstride.field import LogitField
 from offstride.models import Segmenter
 from offstride.train import build_model, build_split, fit, read_history
 from offstride.train.module import SegmentationModule
+from offstride.train.recipe import recipe_to_dict
 
 LOSSES = ("loss", "loss_main")
 
@@ -65,6 +72,23 @@ def test_a_stopped_run_continues_exactly(recipe, change, tmp_path, monkeypatch, 
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_a_killed_run_continues_exactly(recipe, change, tmp_path):
+    """SIGKILL in mid-epoch, between checkpoints, with a loading process at work."""
+    recipe = change(change(recipe, "data", workers=1), "schedule", steps=12, checkpoint_every=4, validate_every=12)
+    fit(recipe, tmp_path / "whole")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_to_dict(recipe)))
+    command = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "parts")]
+    record = tmp_path / "parts" / "train.csv"
+    process = subprocess.Popen([sys.executable, "-m", "offstride", *command], start_new_session=True)
+    while process.poll() is None and (not record.exists() or len(record.read_text().splitlines()) < 7):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    fit(recipe, tmp_path / "parts", resume=True)
+    whole, parts = (read_history(tmp_path / run / "train.csv") for run in ("whole", "parts"))
+    assert [(row["step"], row["loss"]) for row in parts] == [(row["step"], row["loss"]) for row in whole]
+
+
 def test_resuming_without_a_run_starts_one(recipe, change, tmp_path):
     fit(change(recipe, "schedule", steps=1), tmp_path / "run", resume=True)
     assert len(read_history(tmp_path / "run" / "train.csv")) == 1
@@ -86,6 +110,11 @@ def test_a_directory_in_use_is_refused(recipe, change, tmp_path):
     other = change(recipe, "optimizer", learning_rate=0.5)
     with pytest.raises(ValueError, match=r"another recipe; different: optimizer\.learning_rate"):
         fit(other, tmp_path / "run", resume=True)
+
+
+def test_where_a_run_goes_on_is_free(recipe, change, tmp_path):
+    fit(change(recipe, "schedule", steps=2), tmp_path / "run")
+    fit(change(change(recipe, "schedule", steps=2, log_every=2), "data", workers=1), tmp_path / "run", resume=True)
 
 
 def test_training_lowers_the_loss(recipe, change, tmp_path):

@@ -17,7 +17,7 @@ from offstride.visualize import write_report
 
 BASELINE = Recipe(
     data=DataRecipe(name="streets", count=400, val_count=24, scale=(0.75, 1.5)),
-    model=ModelRecipe(backbone="mobilenetv2_035", output_stride=8, head_options={"channels": 64}),
+    model=ModelRecipe(backbone="test_resnet", output_stride=8, head_options={"channels": 64}),
     optimizer=OptimizerRecipe(name="adamw", learning_rate=2e-3, head_multiplier=1, weight_decay=1e-2, warmup=20),
     schedule=ScheduleRecipe(steps=400, validate_every=100, checkpoint_every=100),
 )

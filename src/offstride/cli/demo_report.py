@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from offstride.data import EvalTransform, Sample, SampleSet
+from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
 from offstride.evaluate import Evaluation
-from offstride.field import BilinearField, LogitField, argmax
+from offstride.field import BilinearField, argmax
 from offstride.losses import located
 from offstride.models import Segmenter
 from offstride.train import Recipe
@@ -22,11 +22,14 @@ from offstride.visualize import (
     compare_errors,
     magnify,
     mark,
+    offset_arrows,
     offset_colors,
     offset_limit,
+    overlay,
 )
+from offstride.visualize.masks import BROKEN, FIXED, MISSED
 
-EXAMPLES = 4
+EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,85 +67,128 @@ NOTES = (
 )
 
 
+DETAIL = (48, 64)
+"""Height and width of the part of a scene that is magnified."""
+
+
 def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: SampleSet) -> Report:
     """The page for a bilinear and a location-aware model, in this order, and the scenes that they were tested on."""
     scores, schedule = [each.evaluation for each in contestants], recipe.schedule
     height, width = recipe.data.size
-    offsets = [_offsets(contestants[1].model, dataset[index])[0] for index in range(EXAMPLES)]
-    limit = offset_limit(np.concatenate(offsets, -1))
+    views = [View.of(contestants, dataset[index]) for index in range(EXAMPLES)]
+    limit = offset_limit(np.concatenate([view.offsets for view in views], -1))
+    classes, stride = scores[0].classes, recipe.model.output_stride
     return Report(
-        title="Bilinear against location-aware upsampling",
+        title="Where a pixel reads its class",
         models=[each.name for each in contestants],
         intro=INTRO.strip(),
         facts={
-            "data": f"procedural street scenes, {height} × {width} pixels, {len(dataset)} for the test",
-            "network": f"{recipe.model.backbone} from random weights, output stride {recipe.model.output_stride}",
-            "training": f"{schedule.steps} steps of {schedule.batch_size} images, seed {schedule.seed}",
+            "Scenes": f"{recipe.data.count} to train, {len(dataset)} to test",
+            "Size": f"{height} × {width}",
+            "Training": f"{schedule.steps} steps of {schedule.batch_size}",
+            "Network": f"{recipe.model.backbone}, from random weights",
+            "Output stride": str(stride),
+            "Seed": str(schedule.seed),
         },
         metrics=[
-            Row("mIoU", [each.scores.miou for each in scores]),
-            Row("boundary IoU", [each.boundary.mean for each in scores]),
-            Row("thin-class IoU", [each.thin_iou for each in scores]),
-            Row("pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
-            Row("parameters", [_parameters(each.model) for each in contestants], ",.0f", better="none"),
-            Row("training", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", better="none"),
-            Row("prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms/image", better="none"),
+            Row("Mean IoU", [each.scores.miou for each in scores]),
+            Row("Boundary IoU", [each.boundary.mean for each in scores], note="In a band of 2 % of the diagonal"),
+            Row("Thin classes", [each.thin_iou for each in scores], note=f"Mean IoU of {' and '.join(classes.thin)}"),
+            Row("Pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
+            Row("Parameters", [_millions(each.model) for each in contestants], ".2f", "million", "none"),
+            Row("Training time", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", "none"),
+            Row("Prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms an image", "none"),
         ],
         per_class={each.name: each.evaluation.scores.iou.tolist() for each in contestants},
-        classes=scores[0].classes,
+        classes=classes,
+        key={"Only bilinear is wrong": FIXED, "Only LaU is wrong": BROKEN, "Both are wrong": MISSED},
         curves=[
-            Curve("cross-entropy and location loss", _lines(contestants, "train", "loss")),
-            Curve("mIoU on validation scenes", _lines(contestants, "validation", "miou"), ".1%"),
+            Curve("Cross-entropy (LaU: with location loss)", _lines(contestants, "train", "loss")),
+            Curve("Mean IoU on validation scenes", _lines(contestants, "validation", "miou"), ".1%"),
         ],
-        examples=[_example(contestants, dataset[index], limit) for index in range(EXAMPLES)],
+        viewer=views[0].layers(classes),
+        examples=[view.example(classes, stride, limit) for view in views],
         offset_limit=limit,
         notes=NOTES,
     )
 
 
-def _parameters(model: Segmenter) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _millions(model: Segmenter) -> float:
+    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
 def _lines(contestants: Sequence[Contestant], part: str, column: str) -> dict[str, list[tuple[float, float]]]:
     return {each.name: [(row["step"], row[column]) for row in each.history[part]] for each in contestants}
 
 
-@torch.inference_mode()
-def _field(model: Segmenter, sample: Sample) -> LogitField:
-    image, _ = EvalTransform(model.mean, model.std)(sample)
-    return model.field(image[None])
+@dataclass(frozen=True, eq=False)
+class View:
+    """A scene and what both models make of it, as arrays.
 
+    Attributes:
+        name: Of the scene.
+        image: `(H, W, 3)` uint8.
+        truth: `(H, W)` classes, as are `bilinear`, `lau`, and `before`: what the LaU model says with all offsets 0.
+        offsets: `(2, H, W)` of the LaU model, in coarse pixels.
+    """
 
-def _labels(field: LogitField) -> np.ndarray:
-    return argmax(field)[0].numpy()
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+    bilinear: np.ndarray
+    lau: np.ndarray
+    before: np.ndarray
+    offsets: np.ndarray
 
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "View":
+        """Run both models on a scene."""
+        fields = []
+        for each in contestants:
+            image, _ = EvalTransform(each.model.mean, each.model.std)(sample)
+            fields.append(each.model.field(image[None]))
+        bilinear, lau = (argmax(field)[0].numpy() for field in fields)
+        place = located(fields[1])
+        before = BilinearField(place.scores, (fields[1].shape[2], fields[1].shape[3]), place.origin)
+        return cls(
+            sample.name,
+            sample.image.permute(1, 2, 0).contiguous().numpy(),
+            sample.label.numpy(),
+            bilinear,
+            lau,
+            argmax(before)[0].numpy(),
+            place.offsets[0].numpy(),
+        )
 
-def _offsets(model: Segmenter, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """`(2, H, W)` offsets of a location-aware model, and the `(H, W)` labels that it would predict without them."""
-    field = _field(model, sample)
-    scores, offsets, origin = located(field)
-    before = BilinearField(scores, (field.shape[2], field.shape[3]), origin)
-    return offsets[0].numpy(), _labels(before)
+    def layers(self, classes: ClassSet) -> dict[str, np.ndarray]:
+        """Pictures to switch between in place."""
+        return {
+            "Image": self.image,
+            "Truth": overlay(self.image, self.truth, classes.palette),
+            "Errors": compare_errors(self.image, self.bilinear, self.lau, self.truth),
+            "Bilinear": overlay(self.image, self.bilinear, classes.palette),
+            "LaU": overlay(self.image, self.lau, classes.palette),
+        }
 
+    def example(self, classes: ClassSet, stride: int, limit: float) -> Example:
+        """The scene, the place where the models differ most, and how LaU reads there."""
+        labels = {"Truth": self.truth, "Bilinear": self.bilinear, "LaU": self.lau}
+        box = busiest_box(self.bilinear != self.lau, DETAIL)
+        detail = magnify(self.image, box)
 
-def _example(contestants: Sequence[Contestant], sample: Sample, limit: float) -> Example:
-    """A scene, both predictions and their errors, the offsets, and the place where offsets change most, magnified."""
-    palette = contestants[0].evaluation.classes.palette
-    image, truth = sample.image.permute(1, 2, 0).contiguous().numpy(), sample.label.numpy()
-    bilinear, lau = (_labels(_field(each.model, sample)) for each in contestants)
-    offsets, before = _offsets(contestants[1].model, sample)
-    box = busiest_box(before != lau, (48, 64))
-    pictures = {
-        "image": image,
-        "truth": colorize(truth, palette),
-        "Bilinear": colorize(bilinear, palette),
-        "LaU": colorize(lau, palette),
-        "LaU: offsets": offset_colors(offsets, limit),
-        "LaU: before": colorize(before, palette),
-    }
-    details = {title: magnify(picture, box) for title, picture in pictures.items()}
-    verdict = compare_errors(image, bilinear, lau, truth)
-    first = {"image": mark(image, box)} | {name: pictures[name] for name in ("truth", "Bilinear", "LaU")}
-    second = {"offsets": pictures["LaU: offsets"], "Bilinear → LaU: errors": verdict}
-    return Example(f"Scene {sample.name}", [first, second, details])
+        def close(label: np.ndarray) -> np.ndarray:
+            return overlay(detail, magnify(label, box), classes.palette)
+
+        scene = {"Image": mark(self.image, box)} | {name: colorize(it, classes.palette) for name, it in labels.items()}
+        closeup = {"Detail": detail} | {name: close(it) for name, it in labels.items()}
+        arrows = offset_arrows(
+            self.image[box.window], self.offsets[:, *box.window], stride, spacing=4, zoom=6, limit=limit
+        )
+        reading = {
+            "Offsets of LaU": offset_colors(self.offsets, limit),
+            "Where the detail reads": arrows,
+            "Before LaU": close(self.before),
+            "After LaU": close(self.lau),
+        }
+        return Example(f"Scene {self.name}", [scene, closeup, reading])

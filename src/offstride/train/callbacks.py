@@ -6,8 +6,6 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from offstride.train.history import History
 
@@ -115,76 +113,3 @@ class Checkpoints(Checkpoint):
         """Write `last.ckpt`; all processes take part."""
         self.recorder.flush()
         trainer.save_checkpoint(self.directory / "last.ckpt")
-
-
-class ProgressLine(Callback):
-    """A progress bar in a terminal, one line now and then elsewhere: loss, mIoU, time left.
-
-    Args:
-        steps: Length of the run.
-        every: Steps between updates.
-        title: What is trained.
-    """
-
-    def __init__(self, steps: int, *, every: int, title: str = "training") -> None:
-        self.steps, self.every, self.title = steps, every, title
-        self.console = Console(stderr=True)
-        self.loss, self.miou = float("nan"), float("nan")
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  mIoU {task.fields[miou]:.3f}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-        )
-        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the bar at the step of the checkpoint."""
-        self.begun, self.first = time.monotonic(), trainer.global_step
-        self.progress.disable |= not trainer.is_global_zero
-        self.progress.start()
-        self.task = self.progress.add_task(
-            self.title, total=self.steps, completed=self.first, loss=self.loss, miou=self.miou
-        )
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Show the step, and the loss of this one."""
-        step = trainer.global_step
-        if step % self.every and step != self.steps:
-            return
-        self.loss = float(outputs["loss"])
-        self.progress.update(self.task, completed=step, loss=self.loss, miou=self.miou)
-        if (
-            trainer.is_global_zero
-            and not self.console.is_terminal
-            and (step % (10 * self.every) == 0 or step == self.steps)
-        ):
-            self.print_line(step)
-
-    def print_line(self, step: int) -> None:
-        """One line for a log file."""
-        pace = (time.monotonic() - self.begun) / (step - self.first)
-        left = int(pace * (self.steps - step))
-        self.console.print(
-            f"{self.title}: step {step}/{self.steps}  loss {self.loss:.3f}  mIoU {self.miou:.3f}  "
-            f"{pace:.2f} s/step  {left // 60}:{left % 60:02d} left",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the new mIoU."""
-        self.miou = validation_scores(trainer)["miou"]
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave the bar where it ended."""
-        self.progress.stop()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
-        self.progress.stop()

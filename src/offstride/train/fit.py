@@ -17,9 +17,22 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from offstride.data import ClassSet, SampleSet, TrainingSet, TrainTransform, build_dataset
 from offstride.models import ModelConfig, Segmenter, create_model
-from offstride.train.callbacks import Checkpoints, ProgressLine, Recorder
+from offstride.train.callbacks import Checkpoints, Recorder
 from offstride.train.module import SegmentationModule
+from offstride.train.progress import ProgressLine
 from offstride.train.recipe import DataRecipe, Recipe, recipe_to_dict
+
+FREE = {
+    "data.root",
+    "data.workers",
+    "model.pretrained",
+    "schedule.accelerator",
+    "schedule.checkpoint_every",
+    "schedule.devices",
+    "schedule.log_every",
+    "schedule.nodes",
+}
+"""Settings that may change when a run is resumed: where it runs and how it reports, not what it computes."""
 
 
 def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "training") -> Path:
@@ -158,7 +171,7 @@ def _claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
         raise ValueError(f"output: {directory} holds a run already; resume it, or choose another directory")
     if file.exists():
         before = yaml.safe_load(file.read_text())
-        changed = _differences(before, described)
+        changed = [name for name in _differences(before, described) if name not in FREE]
         if changed:
             raise ValueError(f"resume: {directory} holds a run by another recipe; different: {', '.join(changed)}")
     directory.mkdir(parents=True, exist_ok=True)
