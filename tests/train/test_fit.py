@@ -74,7 +74,7 @@ def test_a_stopped_run_continues_exactly(recipe, change, tmp_path, monkeypatch, 
 
 def test_a_killed_run_continues_exactly(recipe, change, tmp_path):
     """SIGKILL in mid-epoch, between checkpoints, with a loading process at work."""
-    recipe = change(change(recipe, "data", workers=1), "schedule", steps=12, checkpoint_every=4, validate_every=12)
+    recipe = change(change(recipe, "data", workers=1), "schedule", steps=80, checkpoint_every=4, validate_every=80)
     fit(recipe, tmp_path / "whole")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_to_dict(recipe)))
     command = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "parts")]
