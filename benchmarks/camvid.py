@@ -3,7 +3,7 @@
     python benchmarks/camvid.py --root CAMVID --weights mobilenetv2_100_tf_in1k.safetensors [--seeds 0 1 2]
 
 Runs that are there are not repeated and interrupted ones are resumed, so this can be stopped at any time. Writes
-`benchmarks/results/camvid.json`.
+`benchmarks/results/camvid.json`, or `camvid_NAME.json` with `--over NAME.yaml` (give these runs another `--runs`).
 """
 
 import argparse
@@ -32,7 +32,7 @@ def scores_of(model: str, seed: int, arguments: argparse.Namespace) -> dict:
     figures = directory / "test.json"
     if not figures.exists():
         if not (directory / "last.safetensors").exists():
-            recipes = [str(RECIPES / name) for name in MODELS[model]]
+            recipes = [str(RECIPES / name) for name in MODELS[model]] + [str(path) for path in arguments.over]
             where = ["--output", str(directory), "--resume", f"--data.root={arguments.root}"]
             chosen = [f"--model.pretrained={arguments.weights}", f"--schedule.seed={seed}"]
             run(["train", *recipes, *where, *chosen])
@@ -79,12 +79,14 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs/camvid"))
+    parser.add_argument("--over", type=Path, nargs="*", default=[], help="recipes laid over those of both models")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     found = {name: [scores_of(name, seed, arguments) for seed in arguments.seeds] for name in MODELS}
     table = summary(found)
     show(table)
-    write_result("camvid", {"seeds": arguments.seeds, "split": "test", "scores": table})
+    name = "_".join(["camvid", *(path.stem for path in arguments.over)])
+    write_result(name, {"seeds": arguments.seeds, "split": "test", "scores": table})
 
 
 if __name__ == "__main__":

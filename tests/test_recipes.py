@@ -11,7 +11,7 @@ from offstride.cli.main import main
 from offstride.data import CAMVID
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-OVERLAYS = {"camvid/lau.yaml": "camvid/bilinear.yaml"}
+OVERLAYS = {"camvid/lau.yaml": "camvid/bilinear.yaml", "camvid/adamw.yaml": "camvid/bilinear.yaml"}
 """Recipes that are laid over another one."""
 
 
@@ -35,7 +35,7 @@ def test_every_recipe_is_known_here():
     assert found == {"camvid/bilinear.yaml", *OVERLAYS}
 
 
-@pytest.mark.parametrize("name", ["camvid/bilinear.yaml", "camvid/lau.yaml"])
+@pytest.mark.parametrize("name", ["camvid/bilinear.yaml", *OVERLAYS])
 def test_recipe_runs(name, camvid, tmp_path):
     files = [str(RECIPES / file) for file in (OVERLAYS.get(name), name) if file]
     less = ["--schedule.steps=2", "--schedule.batch_size=2", "--data.crop=[48,64]", "--data.workers=0"]
