@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from offstride.data import ClassSet, SampleSet, TrainingSet, TrainTransform, build_dataset
-from offstride.models import ModelConfig, Segmenter, create_model
+from offstride.models import Segmenter, create_model
 from offstride.train.callbacks import Checkpoints, Recorder
 from offstride.train.module import SegmentationModule
 from offstride.train.progress import ProgressLine
@@ -121,19 +122,8 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
 
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
     """The untrained model of a recipe."""
-    model = recipe.model
-    config = ModelConfig(
-        backbone=model.backbone,
-        classes=len(classes),
-        head=model.head,
-        upsampler=model.upsampler,
-        output_stride=model.output_stride,
-        auxiliary=model.auxiliary,
-        backbone_options=model.backbone_options,
-        head_options=model.head_options,
-        upsampler_options=model.upsampler_options,
-    )
-    return create_model(config, pretrained=model.pretrained, classes=classes)
+    fields = asdict(recipe.model)
+    return create_model(classes=classes, pretrained=fields.pop("pretrained"), **fields)
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:
