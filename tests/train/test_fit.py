@@ -79,7 +79,8 @@ def test_a_killed_run_continues_exactly(recipe, change, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_to_dict(recipe)))
     command = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "parts")]
     record = tmp_path / "parts" / "train.csv"
-    process = subprocess.Popen([sys.executable, "-m", "offstride", *command], start_new_session=True)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # as here: the number of threads shows in the last bits
+    process = subprocess.Popen([sys.executable, "-m", "offstride", *command], start_new_session=True, env=one_thread)
     while process.poll() is None and (not record.exists() or len(record.read_text().splitlines()) < 7):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
