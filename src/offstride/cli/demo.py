@@ -23,7 +23,7 @@ BASELINE = Recipe(
     model=ModelRecipe(backbone="test_resnet", output_stride=8, head_options={"channels": 64}),
     loss=LossConfig(class_weights=[4.0 if name in RARE else 1.0 for name in STREETS.names]),
     optimizer=OptimizerRecipe(name="adamw", learning_rate=2e-3, head_multiplier=1, weight_decay=1e-2, warmup=20),
-    schedule=ScheduleRecipe(steps=360, validate_every=90, checkpoint_every=100),
+    schedule=ScheduleRecipe(steps=320, validate_every=80, checkpoint_every=100),
 )
 """What both models share."""
 
