@@ -11,7 +11,7 @@ from offstride.cli.main import main
 from offstride.data import CAMVID
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-OVERLAYS = {"camvid/lau.yaml": "camvid/bilinear.yaml", "camvid/adamw.yaml": "camvid/bilinear.yaml"}
+OVERLAYS = {"camvid/lau.yaml": "camvid/bilinear.yaml", "camvid/sgd.yaml": "camvid/bilinear.yaml"}
 """Recipes that are laid over another one."""
 
 
