@@ -4,9 +4,9 @@ import json
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
-import timm
 import torch
 
 import offstride
@@ -19,6 +19,21 @@ def processor():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def version(package):
+    """None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def gpu():
+    """Name of the CUDA device, and what is used on it; nothing where there is none."""
+    if not torch.cuda.is_available():
+        return {}
+    return {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "triton": version("triton")}
 
 
 def git(*arguments):
@@ -38,11 +53,11 @@ def circumstances():
         "versions": {
             "offstride": offstride.__version__,
             "torch": torch.__version__,
-            "timm": timm.__version__,
+            "timm": version("timm"),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-    }
+    } | gpu()
 
 
 def write_result(name, figures):

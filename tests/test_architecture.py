@@ -33,6 +33,7 @@ HOMES = {
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli"},
     "torchvision": {"data"},
+    "triton": {"ops"},
     "rich": {"train", "cli"},
 }
 

@@ -1,26 +1,37 @@
 """The logit field: class scores on a coarse grid and a way to render any band of rows of the full-resolution map.
 
 An upsampler returns a field instead of a (B, C, H, W) tensor. `dense()` renders it all; `pixel_losses`,
-`cross_entropy`, `argmax` and `confidence` go over it in bands, so that no full-resolution score tensor exists, neither
-forward nor backward (each band is rendered again there).
+`cross_entropy`, `argmax`, `confidence` and `confusion` never hold more than a band of it, neither forward nor backward.
+Kinds of field that have a fused form (bilinear, located) use it; the others are rendered in bands, and again backward.
 
 Shapes: B batch, C classes, h×w coarse grid, H×W full resolution, M offset groups, R rows of a band.
 
-A new kind of field says its `shape`, `device` and `dtype` and how to render `rows`; everything else then works for it.
+A new kind of field says its `shape` and `values` and how to render `rows`; everything else then works for it.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from offstride.ops.cross_entropy import label_weight, pixel_cross_entropy
+from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
+from offstride.ops.argmax.reference import count_pairs
+from offstride.ops.cross_entropy import (
+    bilinear_loss,
+    bilinear_pixel_losses,
+    check_targets,
+    label_weight,
+    located_loss,
+    located_pixel_losses,
+    pixel_cross_entropy,
+)
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, source_rows
 from offstride.ops.interpolate import bilinear_rows, nearest_rows
-from offstride.ops.labels import IGNORE_INDEX, is_valid
+from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.sample import located_sample
 
 BAND_BYTES = 8 << 20
@@ -29,6 +40,14 @@ BAND_BYTES = 8 << 20
 Across = Callable[[Tensor], Tensor]
 """Replaces a count of this process by its mean over all processes. Gradients averaged over the processes then are those
 of the joined batch, however unevenly its valid pixels are shared out."""
+
+
+class Criterion(TypedDict):
+    """Options of a cross-entropy."""
+
+    weight: Tensor | None
+    label_smoothing: float
+    ignore_index: int
 
 
 class LogitField(ABC):
@@ -57,13 +76,43 @@ class LogitField(ABC):
         """Render everything: `(B, C, H, W)` in the type of the coarse scores, differentiable."""
         return self.rows(0, self.shape[2]).to(self.values.dtype)
 
-    def bands(self, band_bytes: int = BAND_BYTES) -> Iterator[tuple[int, int]]:
-        """Row ranges that cover the map, each of at most `band_bytes` when rendered in float32, but of one row at
+    def bands(self) -> Iterator[tuple[int, int]]:
+        """Row ranges that cover the map, each of at most `BAND_BYTES` when rendered in float32, but of one row at
         least.
         """
         B, C, H, W = self.shape
-        step = max(1, band_bytes // (4 * B * C * W))
+        step = max(1, BAND_BYTES // (4 * B * C * W))
         return ((start, min(start + step, H)) for start in range(0, H, step))
+
+    def pixel_losses(self, labels: Tensor, criterion: "Criterion") -> Tensor:
+        """`(B, H, W)` losses for checked labels."""
+
+        def band_loss(start: int, stop: int) -> Tensor:
+            return pixel_cross_entropy(self.rows(start, stop), labels[:, start:stop], **criterion)
+
+        return torch.cat([_recomputed(band_loss, *band) for band in self.bands()], 1)
+
+    def loss(self, labels: Tensor, divisor: Tensor, criterion: "Criterion") -> Tensor:
+        """Sum of the losses over a 0-dim divisor, for checked labels."""
+        return self.pixel_losses(labels, criterion).sum() / divisor
+
+    def label_map(self) -> Tensor:
+        """`(B, H, W)` most likely classes."""
+        dtype = torch.uint8 if self.shape[1] <= 256 else torch.int64
+        return torch.cat([self.rows(*band).argmax(1).to(dtype) for band in self.bands()], 1)
+
+    def confidence(self) -> Tensor:
+        """`(B, H, W)` probabilities of the most likely classes."""
+
+        def band_confidence(start: int, stop: int) -> Tensor:
+            scores = self.rows(start, stop)
+            return (scores.amax(1) - scores.logsumexp(1)).exp()
+
+        return torch.cat([band_confidence(*band) for band in self.bands()], 1)
+
+    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
+        """`(C, C)` counts, for checked labels."""
+        return count_pairs(labels, self.label_map(), self.shape[1], ignore_index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +166,25 @@ class BilinearField(LogitField):
         first, last = source_rows((start, stop), self.size[0], coarse, self.origin)
         band = self.source[:, :, first:last] if isinstance(self.source, Tensor) else self.source.rows(first, last)
         return bilinear_rows(band, self.size, (start, stop), origin=self.origin, coarse=coarse, first=first)
+
+    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
+        return bilinear_pixel_losses(self._scores(), labels, origin=self.origin, **criterion)
+
+    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
+        return bilinear_loss(self._scores(), labels, divisor, origin=self.origin, **criterion)
+
+    def label_map(self) -> Tensor:
+        return upsample_argmax(self._scores(), self.size, origin=self.origin)
+
+    def confidence(self) -> Tensor:
+        return upsample_confidence(self._scores(), self.size, origin=self.origin)
+
+    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
+        return upsample_confusion(self._scores(), labels, origin=self.origin, ignore_index=ignore_index)
+
+    def _scores(self) -> Tensor:
+        """The map that is upsampled; an inner field is rendered, on its own coarser grid."""
+        return self.source if isinstance(self.source, Tensor) else self.source.rows(0, self.source.shape[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +243,26 @@ class LocatedField(LogitField):
     def rows(self, start: int, stop: int) -> Tensor:
         return located_sample(self.scores, self.offsets, origin=self.origin, rows=(start, stop))
 
+    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
+        return located_pixel_losses(self.scores, self.offsets, labels, origin=self.origin, **criterion)
+
+    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
+        divisors = torch.stack((divisor, divisor))
+        return located_loss(self.scores, self.offsets, labels, divisors, origin=self.origin, **criterion)
+
+    def label_map(self) -> Tensor:
+        return upsample_argmax(self.scores, self._size(), offsets=self.offsets, origin=self.origin)
+
+    def confidence(self) -> Tensor:
+        return upsample_confidence(self.scores, self._size(), offsets=self.offsets, origin=self.origin)
+
+    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
+        options = {"offsets": self.offsets, "origin": self.origin, "ignore_index": ignore_index}
+        return upsample_confusion(self.scores, labels, **options)
+
+    def _size(self) -> tuple[int, int]:
+        return self.offsets.shape[2], self.offsets.shape[3]
+
 
 def pixel_losses(
     field: LogitField,
@@ -183,10 +271,8 @@ def pixel_losses(
     weight: Tensor | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE_INDEX,
-    band_bytes: int = BAND_BYTES,
 ) -> Tensor:
-    """Cross-entropy of every pixel of a field, band by band; each band is rendered again in the backward pass and then
-    forgotten.
+    """Cross-entropy of every pixel of a field, without its full-resolution scores.
 
     Args:
         field: Scores of shape `(B, C, H, W)`.
@@ -194,7 +280,6 @@ def pixel_losses(
         weight: `(C,)` class weights.
         label_smoothing: Share of the target spread over all classes, as in `torch.nn.functional.cross_entropy`.
         ignore_index: Label of pixels that do not count.
-        band_bytes: Memory of a rendered band.
 
     Returns:
         `(B, H, W)` losses, 0 at ignored pixels.
@@ -202,22 +287,8 @@ def pixel_losses(
     Raises:
         ValueError: If labels or weights do not fit the field.
     """
-    check_labels(field, labels, ignore_index)
-    if weight is not None and weight.shape != (field.shape[1],):
-        raise ValueError(f"weight: expected shape ({field.shape[1]},), one per class, got {tuple(weight.shape)}")
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing: expected a share in [0, 1), got {label_smoothing}")
-
-    def band_loss(start: int, stop: int) -> Tensor:
-        return pixel_cross_entropy(
-            field.rows(start, stop),
-            labels[:, start:stop],
-            weight=weight,
-            label_smoothing=label_smoothing,
-            ignore_index=ignore_index,
-        )
-
-    return torch.cat([_recomputed(band_loss, *band) for band in field.bands(band_bytes)], 1)
+    checked = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
+    return field.pixel_losses(checked.labels, _criterion(weight, label_smoothing, ignore_index))
 
 
 def cross_entropy(
@@ -228,7 +299,6 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE_INDEX,
     across: Across | None = None,
-    band_bytes: int = BAND_BYTES,
 ) -> Tensor:
     """Mean cross-entropy of a field against full-resolution labels, without its full-resolution scores.
 
@@ -242,7 +312,6 @@ def cross_entropy(
         label_smoothing: Share of the target spread over all classes.
         ignore_index: Label of pixels that do not count.
         across: Turns the number (or weight) of this batch's valid pixels into what the sum is divided by, see `Across`.
-        band_bytes: Memory of a rendered band.
 
     Returns:
         Scalar, float32 or better.
@@ -250,51 +319,67 @@ def cross_entropy(
     Raises:
         ValueError: If labels or weights do not fit the field.
     """
-    losses = pixel_losses(
-        field, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index, band_bytes=band_bytes
+    checked = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
+    return field.loss(
+        checked.labels, divisor_of(checked.valid, across), _criterion(weight, label_smoothing, ignore_index)
     )
-    return mean_over(losses.sum(), label_weight(labels, weight=weight, ignore_index=ignore_index), across)
 
 
-def mean_over(total: Tensor, count: Tensor, across: Across | None = None) -> Tensor:
-    """Divide a sum by a scalar count, or leave it where the count is 0: a sum over nothing stays 0."""
-    count = count if across is None else across(count)
-    return total / count.masked_fill(count == 0, 1)
-
-
-@torch.no_grad()
-def argmax(field: LogitField, *, band_bytes: int = BAND_BYTES) -> Tensor:
-    """Label map of a field: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
-    dtype = torch.uint8 if field.shape[1] <= 256 else torch.int64
-    return torch.cat([field.rows(*band).argmax(1).to(dtype) for band in field.bands(band_bytes)], 1)
-
-
-@torch.no_grad()
-def confidence(field: LogitField, *, band_bytes: int = BAND_BYTES) -> Tensor:
-    """Softmax probability of the most likely class of every pixel: `(B, H, W)`, float32 or better."""
-
-    def band_confidence(start: int, stop: int) -> Tensor:
-        scores = field.rows(start, stop)
-        return (scores.amax(1) - scores.logsumexp(1)).exp()
-
-    return torch.cat([band_confidence(*band) for band in field.bands(band_bytes)], 1)
-
-
-def check_labels(field: LogitField, labels: Tensor, ignore_index: int) -> None:
-    """Raise a `ValueError` unless labels are an integer `(B, H, W)` map of the field's classes (values are looked at on
-    a CPU only).
+def divisor_of(count: Tensor, across: Across | None = None) -> Tensor:
+    """What a sum over `count` pixels is divided by for their mean; 1 where there are none: a sum over nothing stays 0.
     """
-    B, C, H, W = field.shape
-    if labels.shape != (B, H, W):
-        raise ValueError(f"labels: expected shape {(B, H, W)} of the field, got {tuple(labels.shape)}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels: expected an integer type, got {labels.dtype}")
-    if labels.device.type == "cpu":  # elsewhere the look would wait for the device, which checks by itself
-        wrong = labels[is_valid(labels, ignore_index) & ((labels < 0) | (labels >= C))]
-        if len(wrong):
-            raise ValueError(
-                f"labels: expected classes 0 … {C - 1} or {ignore_index} (ignored), got {wrong.unique().tolist()[:5]}"
-            )
+    count = count if across is None else across(count)
+    return count.masked_fill(count == 0, 1)
+
+
+@torch.no_grad()
+def argmax(field: LogitField) -> Tensor:
+    """Label map of a field: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
+    return field.label_map()
+
+
+@torch.no_grad()
+def confidence(field: LogitField) -> Tensor:
+    """Softmax probability of the most likely class of every pixel: `(B, H, W)`, float32 or better."""
+    return field.confidence()
+
+
+@torch.no_grad()
+def confusion(field: LogitField, labels: Tensor, *, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    """Pixels of every pair of true and predicted class: `(C, C)` int64, rows are true classes; ignored ones are not
+    counted.
+
+    Raises:
+        ValueError: If labels do not fit the field.
+    """
+    return field.confusion(check_labels(field, labels, ignore_index).labels, ignore_index)
+
+
+class Checked(NamedTuple):
+    """Labels that fit, as uint8 or int64, and the number or weight of the valid ones."""
+
+    labels: Tensor
+    valid: Tensor
+
+
+def check_labels(
+    field: LogitField,
+    labels: Tensor,
+    ignore_index: int,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Checked:
+    """Raise a `ValueError` unless labels are an integer `(B, H, W)` map of the field's classes (values are looked at on
+    a CPU only) and the options fit.
+    """
+    _, C, H, W = field.shape
+    labels = check_targets(field.values, labels, (H, W), weight, label_smoothing, ignore_index)
+    return Checked(labels, label_weight(labels, C, weight=weight, ignore_index=ignore_index))
+
+
+def _criterion(weight: Tensor | None, label_smoothing: float, ignore_index: int) -> Criterion:
+    return {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
 
 
 def _check_size(size: tuple[int, int]) -> None:

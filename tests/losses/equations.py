@@ -100,12 +100,17 @@ def mean_loss(scores, labels, weight=None, smoothing=0.0):
     return pixel_loss(scores, labels, weight, smoothing).sum() / divisor(labels, "valid", weight)
 
 
+def exceeds(one, other):
+    """By more than rounding, which must not decide."""
+    return one > other * (1 + RELATIVE) + ABSOLUTE
+
+
 def offset_guided(scores, offsets, labels, *, origin, size, penalty, ties, normalize, weight, smoothing):
     """Eq. 3. L and L′ differ in the first kernel only: ψ_LaU, and ψ_bilinear = ψ_LaU at Δ = 0."""
     own = pixel_loss(render(scores, offsets, origin, size), labels, weight, smoothing)
     plain = pixel_loss(render(scores, torch.zeros_like(offsets), origin, size), labels, weight, smoothing).detach()
-    costly = own > plain if ties == "spare" else ~(own < plain)
-    factor = torch.where(costly, 1 + penalty, 1.0)
+    costly = exceeds(own, plain) if ties == "spare" else ~exceeds(plain, own)
+    factor = 1 + penalty * costly.to(own)
     return (own * factor).sum() / divisor(labels, normalize, weight)
 
 
@@ -127,13 +132,13 @@ def offset_regression(scores, offsets, labels, *, origin, size, penalty, strengt
             places.append(step.repeat(groups, 1, 1).expand_as(offsets))
     omega, places = torch.stack(omega), torch.stack(places)
     best, first = omega.min(0).values, omega.argmin(0)
-    better = own.detach() > best * (1 + RELATIVE) + ABSOLUTE
+    better = exceeds(own.detach(), best)
     first = torch.where(better, first, 0)
     optimum = places.gather(0, first[None, :, None].expand(1, -1, offsets.shape[1], -1, -1))[0]
     distance = (offsets - optimum).abs()
     smooth_l1 = torch.where(distance < 1, 0.5 * distance**2, distance - 0.5).mean(1)
     smooth_l1 = smooth_l1 * (labels != IGNORE_INDEX)
-    factor = torch.where(better, 1 + penalty, 1.0)
+    factor = 1 + penalty * better.to(own)
     return strength * smooth_l1.sum() / divisor(labels, normalize) + (own * factor).sum() / divisor(
         labels, normalize, weight
     )

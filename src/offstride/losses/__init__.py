@@ -2,6 +2,7 @@
 
 from offstride.field import cross_entropy
 from offstride.losses.composite import LossConfig, segmentation_losses
+from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Located, located
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
@@ -10,6 +11,7 @@ __all__ = [
     "Located",
     "LossConfig",
     "cross_entropy",
+    "hard_pixels",
     "located",
     "offset_guided_loss",
     "offset_regression_loss",

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from offstride.field import Across, BilinearField, LocatedField, LogitField, check_labels, cross_entropy
+from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Normalize
-from offstride.losses.offset_guided import Ties, offset_guided_loss
+from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
 from offstride.ops.interpolate import nearest_rows
 from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.location import Ties
 
 LocationLoss = Literal["none", "guided", "regression"]
 SuperviseAt = Literal["input", "upsampler"]
@@ -26,6 +28,7 @@ class LossConfig:
         location: `"guided"` (LaU, Eq. 3), `"regression"` (LaU, Eq. 4), or `"none"` for cross-entropy alone.
         penalty: λ of Eqs. 3 and 4.
         strength: γ of Eq. 4.
+        window: Coarse locations that Eq. 4 looks at on every side of a pixel; 1 are the four corners of its cell.
         supervise_at: Where LaU followed by bilinear upsampling meets its labels: at the `"input"` resolution, with
             labels intact, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the released
             code.
@@ -33,17 +36,22 @@ class LossConfig:
         normalize: Divide by `"valid"` pixels, or by `"all"` of them as in the released code.
         class_weights: One weight per class.
         label_smoothing: Share of the target spread over all classes.
+        hard_share: Share of the valid pixels that the main loss keeps, the hardest; see `hard_pixels`.
+        hard_probability: Probability of the true class below which a pixel is kept in any case.
         auxiliary: Weight of each auxiliary cross-entropy: 0.2 in LaU and EncNet, 0.4 in PSPNet and GFF.
     """
 
     location: LocationLoss = "none"
     penalty: float = 0.3
     strength: float = 0.1
+    window: int = 1
     supervise_at: SuperviseAt = "input"
     ties: Ties = "penalize"
     normalize: Normalize = "valid"
     class_weights: list[float] | None = None
     label_smoothing: float = 0.0
+    hard_share: float = 1.0
+    hard_probability: float | None = None
     auxiliary: float = 0.2
 
     def __post_init__(self) -> None:
@@ -58,6 +66,11 @@ class LossConfig:
         for name in ("penalty", "strength", "auxiliary"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+        if self.window < 1:
+            raise ValueError(f"window: expected 1 or more, got {self.window}")
+        for name, value in (("hard_share", self.hard_share), ("hard_probability", self.hard_probability)):
+            if value is not None and not 0 < value <= 1:
+                raise ValueError(f"{name}: expected a number in (0, 1], got {value}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
 
@@ -88,13 +101,21 @@ def segmentation_losses(
     weight = None if config.class_weights is None else torch.tensor(config.class_weights, device=labels.device)
     options = {"weight": weight, "label_smoothing": config.label_smoothing, "across": across}
     field, target = supervision(main, labels, config.supervise_at)
+    if config.hard_share < 1:
+        target = hard_pixels(field, target, share=config.hard_share, probability=config.hard_probability)
     if config.location == "guided":
         loss = offset_guided_loss(
             field, target, penalty=config.penalty, ties=config.ties, normalize=config.normalize, **options
         )
     elif config.location == "regression":
         loss = offset_regression_loss(
-            field, target, penalty=config.penalty, strength=config.strength, normalize=config.normalize, **options
+            field,
+            target,
+            penalty=config.penalty,
+            strength=config.strength,
+            window=config.window,
+            normalize=config.normalize,
+            **options,
         )
     else:
         loss = cross_entropy(field, target, **options)

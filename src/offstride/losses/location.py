@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from offstride.field import Across, BilinearField, LocatedField, LogitField, mean_over
+from offstride.field import Across, BilinearField, LocatedField, LogitField, divisor_of
 from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 
@@ -58,13 +58,8 @@ def undisplaced(field: LogitField) -> LogitField:
     )
 
 
-def mean_of(total: Tensor, normalize: Normalize, labels: Tensor, count: Tensor, across: Across | None) -> Tensor:
-    """Divide a sum over pixels by the valid ones (`count`), or by all as the released code does."""
+def divisor(normalize: Normalize, labels: Tensor, count: Tensor, across: Across | None) -> Tensor:
+    """What a sum over pixels is divided by: the valid ones (`count`), or all as in the released code."""
     if normalize not in get_args(Normalize):
         raise ValueError(f"normalize: expected one of {get_args(Normalize)}, got {normalize!r}")
-    return total / labels.numel() if normalize == "all" else mean_over(total, count, across)
-
-
-def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
-    """Weigh losses by `1 + penalty` where the mask is set (Λ of LaU, Eq. 3)."""
-    return losses * torch.where(mask, 1 + penalty, 1.0).to(losses)
+    return torch.full_like(count, labels.numel()) if normalize == "all" else divisor_of(count, across)

@@ -1,16 +1,15 @@
 """Offset-guided loss (LaU, Eq. 3): a pixel that displacement has not improved costs more."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from offstride.field import Across, LogitField, pixel_losses
-from offstride.losses.location import Normalize, mean_of, penalised, undisplaced
-from offstride.ops.cross_entropy import label_weight
+from offstride.field import Across, LocatedField, LogitField, check_labels, pixel_losses
+from offstride.losses.location import Normalize, divisor, undisplaced
+from offstride.ops.cross_entropy import located_loss, penalised
 from offstride.ops.labels import IGNORE_INDEX
-
-Ties = Literal["penalize", "spare"]
+from offstride.ops.location import Ties, unimproved
 
 
 def offset_guided_loss(
@@ -48,12 +47,15 @@ def offset_guided_loss(
     """
     if ties not in get_args(Ties):
         raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")
+    options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
     plain = undisplaced(field)
-    losses = pixel_losses(field, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    target, count = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
+    divided_by = divisor(normalize, labels, count, across)
+    if isinstance(field, LocatedField):
+        divisors = torch.stack((divided_by, divided_by))
+        place = (field.scores, field.offsets, target, divisors)
+        return located_loss(*place, origin=field.origin, guided=penalty, ties=ties, **options)
+    losses = pixel_losses(field, target, **options)
     with torch.no_grad():
-        reference = pixel_losses(
-            plain, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index
-        )
-        not_better = losses > reference if ties == "spare" else ~(losses < reference)
-    count = label_weight(labels, weight=weight, ignore_index=ignore_index)
-    return mean_of(penalised(losses, not_better, penalty).sum(), normalize, labels, count, across)
+        worse = unimproved(losses, pixel_losses(plain, target, **options), ties)
+    return penalised(losses, worse, penalty).sum() / divided_by

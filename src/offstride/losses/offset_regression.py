@@ -1,11 +1,12 @@
 """Offset-regression loss (LaU, Eq. 4): a pixel is drawn to the corner of its cell that predicts its label best."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.field import Across, LogitField, pixel_losses
-from offstride.losses.location import Normalize, located, mean_of, penalised
-from offstride.ops.cross_entropy import label_weight
+from offstride.field import Across, LocatedField, LogitField, check_labels, pixel_losses
+from offstride.losses.location import Normalize, divisor, located
+from offstride.ops.cross_entropy import located_loss, penalised
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import best_displacement, coarse_losses, corner_candidates
 
@@ -16,6 +17,7 @@ def offset_regression_loss(
     *,
     penalty: float = 0.3,
     strength: float = 0.1,
+    window: int = 1,
     normalize: Normalize = "valid",
     weight: Tensor | None = None,
     label_smoothing: float = 0.0,
@@ -33,6 +35,7 @@ def offset_regression_loss(
         labels: `(B, H, W)` integer classes.
         penalty: λ, 0.3 in the paper.
         strength: γ, 0.1 in the paper.
+        window: Coarse locations that are looked at on every side of a pixel; 1 are the four corners, as in the paper.
         normalize: Divide by `"valid"` pixels (the cross-entropy by their class weights), or by `"all"` pixels as in the
             released code.
         weight: `(C,)` class weights.
@@ -46,15 +49,18 @@ def offset_regression_loss(
     Raises:
         ValueError: If the field has no offsets, or arguments do not fit.
     """
+    options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
     place = located(field)
-    losses = pixel_losses(field, labels, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    target, count = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
+    pixels = count if weight is None else check_labels(field, labels, ignore_index).valid
+    divisors = torch.stack([divisor(normalize, labels, each, across) for each in (count, pixels)])
+    terms = {"guided": penalty, "regression": strength, "window": window}
+    if isinstance(field, LocatedField):
+        found = (field.scores, field.offsets, target, divisors)
+        return located_loss(*found, origin=field.origin, **terms, **options)
+    losses = pixel_losses(field, target, **options)
     coarse = coarse_losses(place.scores, weight=weight, label_smoothing=label_smoothing)
-    candidates = corner_candidates(coarse, labels, origin=place.origin, ignore_index=ignore_index)
-    target, better = best_displacement(losses, place.offsets, candidates)
-    pull = (
-        F.smooth_l1_loss(place.offsets, target, reduction="none").mean(1).sum()
-    )  # 0 where ignored: the target is Θ there
-    weights = label_weight(labels, weight=weight, ignore_index=ignore_index)
-    pixels = label_weight(labels, ignore_index=ignore_index)
-    classification = mean_of(penalised(losses, better, penalty).sum(), normalize, labels, weights, across)
-    return classification + strength * mean_of(pull, normalize, labels, pixels, across)
+    candidates = corner_candidates(coarse, target, origin=place.origin, ignore_index=ignore_index, window=window)
+    best, better = best_displacement(losses, place.offsets, candidates)
+    pull = F.smooth_l1_loss(place.offsets, best, reduction="none").mean(1).sum()  # 0 where ignored: the best is Θ there
+    return penalised(losses, better, penalty).sum() / divisors[0] + strength * pull / divisors[1]

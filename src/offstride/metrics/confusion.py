@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from offstride.metrics.pixels import check_num_classes, valid_pixels
+from offstride.ops.argmax.reference import count_pairs
 from offstride.ops.labels import IGNORE_INDEX
 
 
@@ -30,11 +31,8 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, ignore
         ValueError: If shapes differ, or a pixel that counts holds no class.
     """
     check_num_classes(num_classes)
-    valid = valid_pixels(prediction, label, num_classes, ignore_index)
-    pairs = label.long() * num_classes + prediction
-    pairs = pairs.masked_fill_(~valid, num_classes**2)  # one more bin, for the ignored
-    counts = torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)
-    return counts[:-1].view(num_classes, num_classes)
+    valid_pixels(prediction, label, num_classes, ignore_index)
+    return count_pairs(label, prediction, num_classes, ignore_index)
 
 
 def mean_present(values: Tensor, indices: Iterable[int] | None = None) -> float:
@@ -122,6 +120,14 @@ class ConfusionMatrix(Metric):
     def update(self, prediction: Tensor, label: Tensor) -> None:
         """Add `(B, H, W)` predicted and true classes; see `confusion_matrix`."""
         self.matrix += confusion_matrix(prediction, label, self.num_classes, self.ignore_index)
+
+    def add(self, counts: Tensor) -> None:
+        """Add `(n, n)` counts, such as those of `offstride.field.confusion`."""
+        if counts.shape != self.matrix.shape:
+            raise ValueError(f"counts: expected shape {tuple(self.matrix.shape)}, got {tuple(counts.shape)}")
+        self._update_count += 1  # torchmetrics warns of metrics that nothing was added to
+        self._computed = None
+        self.matrix += counts
 
     def compute(self) -> SegmentationScores:
         """Score everything added so far."""

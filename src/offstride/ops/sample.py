@@ -41,31 +41,32 @@ def located_sample(
         torch.Size([1, 3, 8, 8])
     """
     check_origin(origin)
-    _check(values, offsets)
+    check_sample(values, offsets)
     if rows is not None and not 0 <= rows[0] < rows[1] <= offsets.shape[2]:
         raise ValueError(f"rows: expected 0 <= start < stop <= {offsets.shape[2]}, got {rows}")
     coarse = (values.shape[2], values.shape[3])
     return sample_at(values, located_coordinates(offsets, coarse, origin, rows=rows))
 
 
-def _check(values: Tensor, offsets: Tensor) -> None:
-    for name, tensor in (("values", values), ("offsets", offsets)):
+def check_sample(values: Tensor, offsets: Tensor, *, name: str = "values") -> None:
+    """Raise a `ValueError` unless offsets fit the values, which the message calls `name`."""
+    for title, tensor in ((name, values), ("offsets", offsets)):
         if tensor.ndim != 4 or not tensor.is_floating_point():
             raise ValueError(
-                f"{name}: expected a floating-point tensor of 4 dimensions, "
+                f"{title}: expected a floating-point tensor of 4 dimensions, "
                 f"got {tensor.dtype} of shape {tuple(tensor.shape)}"
             )
         if 0 in tensor.shape:
-            raise ValueError(f"{name}: expected no empty dimension, got shape {tuple(tensor.shape)}")
+            raise ValueError(f"{title}: expected no empty dimension, got shape {tuple(tensor.shape)}")
     if offsets.shape[0] != values.shape[0]:
-        raise ValueError(f"offsets: expected batch size {values.shape[0]} as in values, got {offsets.shape[0]}")
+        raise ValueError(f"offsets: expected batch size {values.shape[0]} as in {name}, got {offsets.shape[0]}")
     if offsets.shape[1] % 2 or values.shape[1] % (offsets.shape[1] // 2):
         raise ValueError(
-            f"offsets: expected 2M channels where M divides the {values.shape[1]} channels of values, "
+            f"offsets: expected 2M channels where M divides the {values.shape[1]} channels of {name}, "
             f"got {offsets.shape[1]}"
         )
     if offsets.device != values.device:
-        raise ValueError(f"offsets: expected device {values.device} as values, got {offsets.device}")
+        raise ValueError(f"offsets: expected device {values.device} as {name}, got {offsets.device}")
 
 
 def sample_at(values: Tensor, coordinates: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from offstride.data import EvalTransform, SampleSet, SampleStream, TrainingSet
-from offstride.evaluate import LabelledImages, label_map
+from offstride.evaluate import LabelledImages
+from offstride.field import confusion
+from offstride.inference import predict_whole
 from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
@@ -76,7 +78,8 @@ class SegmentationModule(L.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the predictions of one image."""
         images, labels = batch
-        self.confusion.update(label_map(self.model, images.to(memory_format=self.layout)), labels)
+        field = predict_whole(self.model.field, images.to(memory_format=self.layout))
+        self.confusion.add(confusion(field, labels))
 
     def on_validation_epoch_end(self) -> None:
         """Turn counts into scores."""

@@ -1,0 +1,68 @@
+"""Label maps, confidences and confusion counts as operators of torch, with shapes for `torch.compile`; none of them has
+gradients. `impl` names the module that does the work, or is "auto".
+"""
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from offstride.ops.cross_entropy import label_weight
+from offstride.ops.grid import coordinate_dtype
+from offstride.ops.implementation import choose
+
+_PACKAGE = "offstride.ops.argmax"
+
+
+def _serving(impl: str, scores: Tensor, offsets: Tensor | None) -> ModuleType:
+    """The module that does the work; chosen when it is done, not when `torch.compile` traces it."""
+    return importlib.import_module(f"{_PACKAGE}.{choose(impl, _PACKAGE, scores, offsets)}")
+
+
+@torch.library.custom_op("offstride::upsample_argmax", mutates_args=())
+def labels(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
+    """`(B, H, W)` uint8 or int64."""
+    H, W = size
+    return _serving(impl, scores, offsets).labels(scores, offsets, (H, W), origin=origin)
+
+
+@labels.register_fake
+def _(scores, offsets, size, origin, impl):
+    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
+    return scores.new_empty((scores.shape[0], *size), dtype=dtype)
+
+
+@torch.library.custom_op("offstride::upsample_confidence", mutates_args=())
+def confidence(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
+    """`(B, H, W)`."""
+    H, W = size
+    found = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
+    return found.to(coordinate_dtype(scores.dtype))
+
+
+@confidence.register_fake
+def _(scores, offsets, size, origin, impl):
+    return scores.new_empty((scores.shape[0], *size), dtype=coordinate_dtype(scores.dtype))
+
+
+@torch.library.custom_op("offstride::upsample_confusion", mutates_args=())
+def confusion(
+    scores: Tensor, offsets: Tensor | None, target: Tensor, origin: str, ignore_index: int, impl: str
+) -> Tensor:
+    """`(C, C)` int64.
+
+    Raises:
+        ValueError: If a valid pixel holds no class (looked at on a CPU only; elsewhere the look would wait for the
+            device).
+    """
+    serving = _serving(impl, scores, offsets)
+    if target.device.type == "cpu":
+        label_weight(target, scores.shape[1], ignore_index=ignore_index)
+    return serving.confusion(scores, offsets, target, origin=origin, ignore_index=ignore_index)
+
+
+@confusion.register_fake
+def _(scores, offsets, target, origin, ignore_index, impl):
+    return scores.new_empty((scores.shape[1], scores.shape[1]), dtype=torch.int64)

@@ -1,0 +1,258 @@
+"""Cross-entropy of scores read at displaced positions, and its gradients, a band of rows at a time.
+
+A band is rendered, turned in place into exponentials and then into the gradient to its scores, and spread over the
+coarse scores and the offsets before the next one is rendered.
+
+Shapes: n images and R rows of a band, C classes, M offset groups.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from offstride.ops.cross_entropy.banded.criterion import Criterion, shifted
+from offstride.ops.cross_entropy.banded.reader import Maps, readable
+from offstride.ops.grid import Origin, coordinate_dtype, located_coordinates
+
+BAND_BYTES = {"cpu": 4 << 20}
+"""Size of a rendered band. On a CPU it fits a cache; elsewhere fewer, larger calls pay."""
+
+DEFAULT_BAND_BYTES = 32 << 20
+
+
+class Judgement(NamedTuple):
+    """What location-aware terms make of the losses of a band.
+
+    Attributes:
+        factor: `(n, R, W)` weights of the losses; None stands for 1.
+        pull: Sum over the pixels of the pull towards better places, or None.
+        drift: `(n, 2M, R, W)` gradient of `pull` to the offsets, or None.
+    """
+
+    factor: Tensor | None = None
+    pull: Tensor | None = None
+    drift: Tensor | None = None
+
+
+class Band(NamedTuple):
+    """A part of the work: some images and some fine rows."""
+
+    images: slice
+    rows: slice
+
+
+Judge = Callable[[Band, Tensor], Judgement]
+"""Judges the `(n, R, W)` losses of a band."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Coarse `(B, C, h, w)` scores that are read at the places of `(B, 2M, H, W)` offsets."""
+
+    scores: Tensor
+    offsets: Tensor
+    origin: Origin
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the computation."""
+        return torch.promote_types(coordinate_dtype(self.scores.dtype), coordinate_dtype(self.offsets.dtype))
+
+    def shifted(self) -> tuple[Tensor, bool]:
+        """Shifted scores in the type of the computation, and whether they are known to be narrow."""
+        return shifted(self.scores.to(self.dtype), together=self.groups == 1)
+
+    @cached_property
+    def maps(self) -> tuple[Maps, bool]:
+        """The shifted scores, `(B · M, C / M, h, w)`, to be read, and whether they are known to be narrow."""
+        values, narrow = self.shifted()
+        return readable(values.reshape(len(values) * self.groups, -1, *values.shape[2:])), narrow
+
+    @cached_property
+    def moves(self) -> Tensor:
+        """Offsets that are in the type of the computation once a band of them is made float32 or better."""
+        return self.offsets if coordinate_dtype(self.offsets.dtype) == self.dtype else self.offsets.to(self.dtype)
+
+    @property
+    def groups(self) -> int:
+        """Number M of groups of channels that are read at the same places."""
+        return self.offsets.shape[1] // 2
+
+    @cached_property
+    def may_be_nan(self) -> bool:
+        """Whether an offset may be NaN; only a CPU is asked, elsewhere the look would wait for the device."""
+        return self.offsets.device.type != "cpu" or bool(self.offsets.isnan().any())
+
+    def bands(self) -> Iterator[Band]:
+        """Cut the work into bands of `BAND_BYTES`, but of one row at least."""
+        (B, C), (H, W) = self.scores.shape[:2], self.offsets.shape[2:]
+        pixels = BAND_BYTES.get(self.scores.device.type, DEFAULT_BAND_BYTES) // (self.dtype.itemsize * C)
+        rows = max(1, pixels // W)
+        images = max(1, rows // H)
+        for image in range(0, B, images):
+            for row in range(0, H, rows):
+                yield Band(slice(image, min(image + images, B)), slice(row, min(row + rows, H)))
+
+    def displacements(self, band: Band) -> Tensor:
+        """`(n, 2M, R, W)` offsets of a band in the type of the computation."""
+        return self.moves[band.images, :, band.rows].to(self.dtype)
+
+    def locate(self, band: Band) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Where a band reads.
+
+        Returns:
+            `(n, M, 2, R, W)` clamped coordinates, 0 in place of NaN; whether each lay on the map; and the `(n, R, W)`
+            pixels that had a NaN, None where that is known to be none.
+        """
+        rows, size = (band.rows.start, band.rows.stop), (self.scores.shape[2], self.scores.shape[3])
+        coordinates = located_coordinates(self.moves[band.images], size, self.origin, rows=rows)
+        lost = None
+        if self.may_be_nan:  # of NaN coordinates, `grid_sample` would write outside the map
+            lost = coordinates.isnan().flatten(1, 2).any(1)
+            coordinates = coordinates.nan_to_num(0.0)
+        clamped = torch.stack([axis.clamp(0, n - 1) for axis, n in zip(coordinates.unbind(2), size, strict=True)], 2)
+        return clamped, clamped == coordinates, lost
+
+
+def total_loss(
+    reading: Reading,
+    labels: Tensor,
+    criterion: Criterion,
+    judge: Judge,
+    divisors: Tensor,
+    *,
+    strength: float,
+    gradient: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Sum of the losses as a judge weighs them over `divisors[0]`, plus `strength` times the pull over `divisors[1]`.
+
+    Returns:
+        The sum in the type of the computation and, on request, its gradients to scores and offsets, in their types.
+    """
+    losses, pulls, gradients = [], [], Gradients.new(reading) if gradient else None
+    divisor, divisor_of_pull = divisors.to(reading.dtype)
+    for band in reading.bands():
+        scores = LocatedScores(reading, band, labels, criterion)
+        judgement = judge(band, scores.losses)
+        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
+        losses.append(weighed.sum())
+        if judgement.pull is not None:
+            pulls.append(judgement.pull)
+        if gradients is not None:
+            offsets = scores.backward(judgement.factor, gradients.maps).div_(divisor)
+            if judgement.drift is not None:
+                offsets.add_(judgement.drift.mul_(strength / divisor_of_pull))
+            gradients.offsets[band.images, :, band.rows] = offsets
+    total = torch.stack(losses).sum() / divisor
+    if pulls:
+        total = total + torch.stack(pulls).sum() * strength / divisor_of_pull
+    if gradients is None:
+        return total, None, None
+    return total, gradients.to_scores(reading, divisor), gradients.offsets
+
+
+def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tensor:
+    """`(B, H, W)` losses, 0 where a pixel does not count."""
+    found = torch.empty(labels.shape, dtype=coordinate_dtype(reading.scores.dtype), device=labels.device)
+    for band in reading.bands():
+        found[band.images, band.rows] = LocatedScores(reading, band, labels, criterion).losses
+    return found
+
+
+def pixel_losses_backward(
+    grad: Tensor, reading: Reading, labels: Tensor, criterion: Criterion
+) -> tuple[Tensor, Tensor]:
+    """Gradients of `sum(grad · losses)` to scores and offsets, in their types."""
+    gradients = Gradients.new(reading)
+    for band in reading.bands():
+        scores = LocatedScores(reading, band, labels, criterion)
+        factor = grad[band.images, band.rows].to(scores.losses)
+        gradients.offsets[band.images, :, band.rows] = scores.backward(factor, gradients.maps)
+    return gradients.to_scores(reading), gradients.offsets
+
+
+class Gradients(NamedTuple):
+    """Gradients in the making.
+
+    Attributes:
+        maps: To what is read, a total of `reading.maps`.
+        offsets: `(B, 2M, H, W)`, in the type of the offsets, to be written band by band.
+    """
+
+    maps: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def new(cls, reading: Reading) -> "Gradients":
+        """Nothing is added or written yet."""
+        return cls(reading.maps[0].new_gradient(), torch.empty_like(reading.offsets))
+
+    def to_scores(self, reading: Reading, divisor: Tensor | None = None) -> Tensor:
+        """`(B, C, h, w)` gradient to the scores over the divisor, in their type, from all that was added."""
+        gradient = reading.maps[0].finish(self.maps).view_as(reading.scores)
+        return (gradient if divisor is None else gradient / divisor).to(reading.scores.dtype)
+
+
+class LocatedScores:
+    """The scores of a band: what is read, then its exponentials, then the gradient to it, all in the same memory.
+
+    Args:
+        reading: What is read and where.
+        band: The band.
+        labels: `(B, H, W)` labels of the whole map.
+        criterion: How losses are counted.
+
+    Attributes:
+        losses: `(n, R, W)` losses, 0 where a pixel does not count.
+    """
+
+    def __init__(self, reading: Reading, band: Band, labels: Tensor, criterion: Criterion) -> None:
+        maps, narrow = reading.maps
+        coordinates, self.inside, lost = reading.locate(band)
+        self.criterion = criterion
+        self.targets = criterion.targets(labels[band.images, None, band.rows], reading.dtype)
+        if lost is not None:
+            self.targets.own.masked_fill_(lost[:, None] & ~self.targets.ignored, torch.nan)
+        those = slice(band.images.start * reading.groups, band.images.stop * reading.groups)
+        self.reader = maps.at(those, coordinates.flatten(0, 1))
+        self.values = self.reader.read().unflatten(0, coordinates.shape[:2]).flatten(1, 2)
+        self.losses = self._exponentiate(narrow)[:, 0]
+
+    def _exponentiate(self, narrow: bool) -> Tensor:
+        values, classes = self.values, self.targets.classes
+        mean = None if self.targets.even is None else self.criterion.weighted_sum(values)
+        peak = None if narrow else values.amax(1, keepdim=True)
+        if peak is None:
+            self.total = values.exp_().sum(1, keepdim=True)
+            gap = (self.total / values.gather(1, classes)).log_()  # keeps the small losses of nearly certain pixels
+        else:
+            label = values.sub_(peak).gather(1, classes)
+            self.total = values.exp_().sum(1, keepdim=True)
+            gap = self.total.log().sub_(label)
+        if mean is None:
+            return self.targets.losses(gap, None)
+        log_sum = self.total.log() if peak is None else self.total.log() + peak
+        return self.targets.losses(gap, log_sum * self.criterion.weight_sum - mean)
+
+    def backward(self, factor: Tensor | None, total: Tensor) -> Tensor:
+        """Gradients of the sum of `losses` times `(n, R, W)` factors, to be asked for once.
+
+        Args:
+            factor: The factors; None stands for 1.
+            total: Receives the gradient to what is read, see `Reader.spread`.
+
+        Returns:
+            `(n, 2M, R, W)` gradient to the offsets of the band.
+        """
+        targets = self.targets if factor is None else self.targets.scaled(factor[:, None])
+        gradient = self.values.mul_(self.criterion.mass(targets) / self.total)
+        gradient.scatter_add_(1, targets.classes, -targets.own)
+        if targets.even is not None:
+            self.criterion.add_evenly(gradient, -targets.even)
+        of_maps = gradient.unflatten(1, (self.inside.shape[1], -1)).flatten(0, 1)
+        coordinates = self.reader.spread(of_maps, total)
+        return coordinates.reshape(self.inside.shape).masked_fill_(~self.inside, 0).flatten(1, 2)

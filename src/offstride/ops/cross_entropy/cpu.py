@@ -1,0 +1,196 @@
+"""Cross-entropy of upsampled scores by the C kernels: loss and gradients in one pass over the pixels.
+
+Shapes: scores (B, C, h, w), offsets (B, 2, H, W), labels (B, H, W). See docs/fused_loss.md for the algorithm.
+"""
+
+import torch
+from torch import Tensor
+
+from offstride.ops import native
+from offstride.ops.grid import Origin
+from offstride.ops.location import Ties
+
+_NOISE = 2**13 * torch.finfo(torch.float32).eps
+
+
+def unusable(scores: Tensor, offsets: Tensor | None = None) -> str | None:
+    """Why these tensors cannot be served, or None."""
+    if scores.device.type != "cpu":
+        return f"needs tensors on a CPU, got {scores.device.type}"
+    if torch.promote_types(scores.dtype, scores.dtype if offsets is None else offsets.dtype) == torch.float64:
+        return "computes in float32, got float64"
+    if offsets is not None and offsets.shape[1] != 2:
+        return f"needs one offset per pixel, got {offsets.shape[1] // 2} groups"
+    return None if native.library() is not None else "was not compiled (no C compiler when Offstride was installed)"
+
+
+def bilinear(
+    scores: Tensor,
+    labels: Tensor,
+    divisor: Tensor,
+    *,
+    origin: Origin,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+    gradient: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Mean loss, and its gradient to the scores."""
+    call = _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index)
+    found = call.run(divisor=float(divisor), gradient=gradient)
+    return scores.new_tensor(found.loss / float(divisor), dtype=torch.float32), call.gradients[0]
+
+
+def bilinear_pixels(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    origin: Origin,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> Tensor:
+    """`(B, H, W)` losses."""
+    return _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index).pixels()
+
+
+def bilinear_pixels_backward(
+    grad: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    origin: Origin,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> Tensor:
+    """Gradient of `sum(grad * losses)` to the scores."""
+    call = _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index)
+    call.run(pixel_weight=grad, gradient=True)
+    return _there(call.gradients[0])
+
+
+def located(
+    scores: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    divisors: Tensor,
+    *,
+    origin: Origin,
+    guided: float | None,
+    regression: float | None,
+    window: int,
+    ties: Ties,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+    gradient: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Mean loss, and its gradients to scores and offsets."""
+    call = _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index)
+    divisor, pull_divisor = divisors.tolist()
+    call.task.location = 2 if regression is not None else 1 if guided is not None else 0
+    call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
+    call.task.window, call.task.ties = window, int(ties == "spare")
+    found = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
+    loss = found.loss / divisor + found.strength * found.pull / pull_divisor
+    return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
+
+
+def located_pixels(
+    scores: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    *,
+    origin: Origin,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> Tensor:
+    """`(B, H, W)` losses."""
+    return _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index).pixels()
+
+
+def located_pixels_backward(
+    grad: Tensor,
+    scores: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    *,
+    origin: Origin,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of `sum(grad * losses)` to scores and offsets."""
+    call = _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index)
+    call.run(pixel_weight=grad, gradient=True)
+    to_scores, to_offsets = call.gradients
+    return _there(to_scores), _there(to_offsets)
+
+
+class _Call:
+    """A task and the tensors that its pointers point into."""
+
+    def __init__(
+        self,
+        scores: Tensor,
+        offsets: Tensor | None,
+        labels: Tensor,
+        origin: Origin,
+        weight: Tensor | None,
+        label_smoothing: float,
+        ignore_index: int,
+    ) -> None:
+        self.types = scores.dtype, None if offsets is None else offsets.dtype
+        self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(weight)
+        self.labels = labels.detach().contiguous()
+        self.gradients: tuple[Tensor | None, Tensor | None] = (None, None)
+        B, C, h, w = scores.shape
+        self.task = native.Task(
+            B=B, C=C, h=h, w=w, H=labels.shape[1], W=labels.shape[2], threads=torch.get_num_threads(), noise=_NOISE
+        )
+        for name in ("scores", "offsets", "labels", "weight"):
+            setattr(self.task, name, native.pointer(getattr(self, name)))
+        self.task.label_bytes, self.task.ignore_index = labels.element_size(), ignore_index
+        self.task.origin, self.task.smoothing = int(origin == "corner"), label_smoothing
+
+    def run(
+        self,
+        *,
+        divisor: float = 1.0,
+        pull_divisor: float = 1.0,
+        pixel_weight: Tensor | None = None,
+        gradient: bool = False,
+    ) -> native.Task:
+        """Fill in the sums and, if asked for, `gradients`."""
+        pixel_weight = _plain(pixel_weight)
+        self.task.scale, self.task.pull_scale = 1 / divisor, 1 / pull_divisor
+        self.task.pixel_weight = native.pointer(pixel_weight)
+        found = [
+            torch.empty_like(each) if gradient and each is not None else None for each in (self.scores, self.offsets)
+        ]
+        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in found)
+        native.cross_entropy(self.task)
+        to_scores, to_offsets = (
+            None if each is None else each.to(dtype) for each, dtype in zip(found, self.types, strict=True)
+        )
+        self.gradients = to_scores, to_offsets
+        return self.task
+
+    def pixels(self) -> Tensor:
+        """Losses of the pixels."""
+        losses = torch.empty(self.labels.shape)
+        self.task.losses = native.pointer(losses)
+        self.run()
+        return losses
+
+
+def _plain(tensor: Tensor | None) -> Tensor | None:
+    """The tensor as the kernels read it: contiguous float32."""
+    return None if tensor is None else tensor.detach().to(torch.float32).contiguous()
+
+
+def _there(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor
