@@ -137,7 +137,7 @@ def step(name, given):
 def measure(size, names, rounds, threads):
     given = inputs(SIZES[size])
     runs = {name: step(name, given) for name in names}
-    losses = {name: float(run()) for name, run in runs.items()}
+    losses = {name: run().item() for name, run in runs.items()}
     found = with_ratios(interleave(runs, rounds), BASE)
     for name in names:
         bytes_ = in_fresh_process(__file__, "--threads", threads, "--worker", size, name)
