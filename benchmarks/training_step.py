@@ -73,7 +73,10 @@ def main():
     print(f"{'':10}{'':8}{'s a step':>10}{'ratio':>8}{'peak MiB':>10}{'ratio':>8}{'first loss':>12}")
     for name in MODELS:
         runs = {which: step(name, which) for which in LOSSES}
-        losses = {which: run() for which, run in runs.items()}
+        losses = {}
+        for which, run in runs.items():
+            torch.manual_seed(0)  # dropout
+            losses[which] = run()
         found = with_ratios(interleave(runs, arguments.rounds), "before")
         for which in LOSSES:
             bytes_ = in_fresh_process(__file__, "--threads", arguments.threads, "--worker", name, which)

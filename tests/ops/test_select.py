@@ -29,5 +29,5 @@ def test_the_rank_must_exist(k):
 
 
 def test_only_single_precision():
-    with pytest.raises(ValueError, match="values: expected float32, got torch.float64"):
+    with pytest.raises(ValueError, match=r"values: expected float32, got torch\.float64"):
         kth_largest(torch.ones(3, dtype=torch.float64), 1)

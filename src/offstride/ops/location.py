@@ -130,8 +130,8 @@ def best_displacement(own_losses: Tensor, offsets: Tensor, candidates: Iterator[
     for losses, y, x in candidates:
         torch.lt(losses, best, out=better)  # 0 or 1, by which a number is chosen several times faster than by a mask
         best = torch.minimum(best, losses)
-        torch.lerp(target_y, y[:, None], better, out=target_y)
-        torch.lerp(target_x, x, better, out=target_x)
+        torch.lerp(target_y, y[:, None].to(best), better, out=target_y)
+        torch.lerp(target_x, x.to(best), better, out=target_x)
     moved = exceeds(own_losses.detach(), best)
     groups = offsets.shape[1] // 2
     target = torch.stack((target_y, target_x), 1).repeat(1, groups, 1, 1).to(offsets.dtype)

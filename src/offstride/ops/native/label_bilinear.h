@@ -22,8 +22,7 @@ INLINE void list_candidates(const LabelWork *work, const Band *band, int64_t cel
     const float *top = band->top + cell, *bottom = band->bottom + cell;
     Floats bound = all(-INFINITY);
     for (int64_t c = 0; c < C; c++) bound = larger(lowest_corner(top + c * pitch, bottom + c * pitch), bound);
-    const Floats size = absolute(bound), margin = size * 0x1p-19f + 1e-36f;
-    bound = choose((size <= HUGE_SCORE) & all_ints(work->thorough ? 0 : -1), bound - margin, all(-INFINITY));
+    bound = work->thorough ? all(-INFINITY) : bound - (absolute(bound) * 0x1p-19f + 1e-36f);
     room->first = cell;
     for (int i = 0; i < WIDTH; i++) room->count[i] = 0;
     for (int64_t c = 0; c < C; c++) {

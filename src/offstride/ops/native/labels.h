@@ -6,7 +6,7 @@
  * average is off by at most 4 u times the same average of absolute scores, which is what the margins below are made of.
  * So labels are those of a look at all classes. The first of several best classes wins; a NaN never does. */
 
-#define HUGE_SCORE 1e38f /* sums of larger scores might overflow */
+#define HUGE_SCORE 3e38f /* larger ones count as that, those below its negative as -inf: no average overflows */
 
 INLINE Floats absolute(Floats x) { return (Floats)((Ints)x & 0x7fffffff); }
 INLINE Floats smaller(Floats a, Floats b) { return choose(a < b, a, b); }
@@ -59,7 +59,7 @@ INLINE void survey(const LabelWork *work, const float *scores, int64_t plane, in
     for (int64_t c = 0; c < work->task->C; c++)
         for (int j = 0; j < many; j++) {
             Floats score = load_some(scores + c * plane + j * WIDTH, count);
-            score = choose(score == score, score, all(-INFINITY));
+            score = choose(score >= -HUGE_SCORE, smaller(score, all(HUGE_SCORE)), all(-INFINITY)); /* NaN too */
             if (lines) {
                 float *to = lines + c * work->pitch + j * WIDTH;
                 if (count == WIDTH)
@@ -73,8 +73,7 @@ INLINE void survey(const LabelWork *work, const float *scores, int64_t plane, in
             label[j] = choose_ints(greater, all_ints((int32_t)c), label[j]);
         }
     for (int j = 0; j < many; j++) {
-        const Floats size = absolute(first[j]), margin = size * 0x1p-20f + 1e-36f;
-        const Ints sure = (size <= HUGE_SCORE) & (first[j] - second[j] > margin);
+        const Ints sure = first[j] - second[j] > absolute(first[j]) * 0x1p-20f + 1e-36f;
         const Ints found = choose_ints(sure, label[j], all_ints(UNSURE));
         memcpy(best + j * WIDTH, &found, (size_t)count * sizeof(float));
     }
@@ -87,8 +86,8 @@ INLINE void transpose(const LabelWork *work, const float *scores, int64_t plane,
         const int64_t stop = least(x + STRETCH, w);
         for (int64_t c = 0; c < C; c++)
             for (int64_t i = x; i < stop; i++) {
-                const float score = scores[c * plane + i];
-                pixels[i * padded + c] = score == score ? score : -INFINITY;
+                const float score = scores[c * plane + i], bounded = score > HUGE_SCORE ? HUGE_SCORE : score;
+                pixels[i * padded + c] = score >= -HUGE_SCORE ? bounded : -INFINITY;
             }
         for (int64_t i = x; i < stop; i++)
             for (int64_t c = C; c < padded; c++) pixels[i * padded + c] = -INFINITY;
@@ -104,12 +103,12 @@ static void survey_row(LabelWork *work, int64_t image, int64_t row) {
     for (int64_t x = 0, many; x < w; x += many * WIDTH) { /* whole vectors; some pixels twice where they do not fit */
         many = w - x > 2 * WIDTH ? TOGETHER : w - x > WIDTH ? 2 : 1;
         while (many > 1 && many * WIDTH > w) many /= 2;
-        const int64_t at = w < WIDTH ? 0 : least(x, w - many * WIDTH);
-        float *to = lines ? lines + at : NULL;
+        const int64_t start = w < WIDTH ? 0 : least(x, w - many * WIDTH);
+        float *to = lines ? lines + start : NULL;
         switch (many) {
-        case TOGETHER: survey(work, scores + at, plane, WIDTH, TOGETHER, to, best + at); break;
-        case 2: survey(work, scores + at, plane, WIDTH, 2, to, best + at); break;
-        default: survey(work, scores + at, plane, (int)least(WIDTH, w), 1, to, best + at);
+        case TOGETHER: survey(work, scores + start, plane, WIDTH, TOGETHER, to, best + start); break;
+        case 2: survey(work, scores + start, plane, WIDTH, 2, to, best + start); break;
+        default: survey(work, scores + start, plane, (int)least(WIDTH, w), 1, to, best + start);
         }
     }
     if (lines)

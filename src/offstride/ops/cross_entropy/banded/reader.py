@@ -95,8 +95,8 @@ class TableReader(Reader):
     def __init__(self, source: TableMaps, maps: slice, coordinates: Tensor) -> None:
         h, w = source.shape[2:]
         low = coordinates.floor()
-        top, left = low.long().unbind(1)
-        first = torch.arange(maps.start, maps.stop, device=low.device) * ((h + 1) * (w + 1))
+        top, left = low.int().unbind(1)
+        first = torch.arange(maps.start, maps.stop, dtype=torch.int32, device=low.device) * ((h + 1) * (w + 1))
         self.table, self.shape = source.table, (len(low), *low.shape[2:])
         self.cells = (top.mul_(w + 1).add_(left).add_(first[:, None, None])).flatten()  # their first corners
         self.fraction = (coordinates - low).transpose(0, 1).flatten(1)  # (2, pixels); 0 at the last of the map
@@ -117,7 +117,7 @@ class TableReader(Reader):
 
     def _add_transposed(self, rows: Tensor, total: Tensor) -> None:
         """Add the gradients of all pixels to the corners of their cells, cell after cell."""
-        cells, order = self.cells.int().sort(stable=True)
+        cells, order = self.cells.sort(stable=True)
         first, last = 0, len(total) - 1 - self.shifts[3]
         if cells.device.type == "cpu":
             first, last = int(cells[0]), int(cells[-1])
@@ -144,7 +144,7 @@ class TableReader(Reader):
     def _slope_weights(self) -> Iterator[Tensor]:
         """The same for the slopes along y and x, in the same memory."""
         weights = self.fraction.new_empty(self.fraction.shape[1], 2, 2)
-        for axis, fraction in enumerate(self.fraction.flip(0)):  # the slope along y depends on the place along x
+        for axis, fraction in enumerate(self.fraction.unbind()[::-1]):  # the slope along y depends on the place along x
             lower, upper = weights.unbind(1 + axis)
             torch.sub(1, fraction, out=upper[:, 0])
             upper[:, 1] = fraction

@@ -11,7 +11,7 @@ from offstride.ops.cross_entropy.banded.phase import pixel_losses as undisplaced
 from offstride.ops.cross_entropy.banded.tiled import Band, Judge, Judgement, Reading
 from offstride.ops.cross_entropy.banded.upsampling import Upsampling
 from offstride.ops.labels import is_valid
-from offstride.ops.location import Ties, best_displacement, coarse_losses, corner_candidates, exceeds
+from offstride.ops.location import Ties, best_displacement, coarse_losses, corner_candidates, unimproved
 
 
 def no_judge(band: Band, losses: Tensor) -> Judgement:
@@ -27,8 +27,7 @@ def guided_judge(reading: Reading, labels: Tensor, criterion: Criterion, penalty
     plain = undisplaced_losses(upsampling, labels, criterion)
 
     def judge(band: Band, losses: Tensor) -> Judgement:
-        undisplaced = plain[band.images, band.rows]
-        costly = exceeds(losses, undisplaced) if ties == "spare" else ~exceeds(undisplaced, losses)
+        costly = unimproved(losses, plain[band.images, band.rows], ties)
         return Judgement(_weights(costly, losses, penalty))
 
     return judge

@@ -18,7 +18,7 @@ from offstride.ops.cross_entropy.banded.criterion import Criterion, shifted
 from offstride.ops.cross_entropy.banded.reader import Maps, readable
 from offstride.ops.grid import Origin, coordinate_dtype, located_coordinates
 
-BAND_BYTES = {"cpu": 4 << 20}
+BAND_BYTES = {"cpu": 5 << 20}
 """Size of a rendered band. On a CPU it fits a cache; elsewhere fewer, larger calls pay."""
 
 DEFAULT_BAND_BYTES = 32 << 20
@@ -118,6 +118,38 @@ class Reading:
         return clamped, clamped == coordinates, lost
 
 
+class Total(NamedTuple):
+    """What is summed up over the bands.
+
+    Attributes:
+        judge: Weighs the losses.
+        divisors: `(2,)` of the losses and of the pull, in the type of the computation.
+        strength: Factor of the pull.
+        gradients: Where gradients are collected, if they are wanted.
+    """
+
+    judge: Judge
+    divisors: Tensor
+    strength: float
+    gradients: "Gradients | None"
+
+    def of(self, band: Band, scores: "LocatedScores") -> Tensor:
+        """Loss of a band; its gradients are added. A function of its own, so that a band is forgotten before the next
+        is rendered.
+        """
+        judgement = self.judge(band, scores.losses)
+        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
+        loss = weighed.sum() / self.divisors[0]
+        if judgement.pull is not None:
+            loss = loss + judgement.pull * self.strength / self.divisors[1]
+        if self.gradients is not None:
+            offsets = scores.backward(judgement.factor, self.gradients.maps).div_(self.divisors[0])
+            if judgement.drift is not None:
+                offsets.add_(judgement.drift.mul_(self.strength / self.divisors[1]))
+            self.gradients.offsets[band.images, :, band.rows] = offsets
+        return loss
+
+
 def total_loss(
     reading: Reading,
     labels: Tensor,
@@ -133,31 +165,20 @@ def total_loss(
     Returns:
         The sum in the type of the computation and, on request, its gradients to scores and offsets, in their types.
     """
-    losses, pulls, gradients = [], [], Gradients.new(reading) if gradient else None
-    divisor, divisor_of_pull = divisors.to(reading.dtype)
-    for band in reading.bands():
-        scores = LocatedScores(reading, band, labels, criterion)
-        judgement = judge(band, scores.losses)
-        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
-        losses.append(weighed.sum())
-        if judgement.pull is not None:
-            pulls.append(judgement.pull)
-        if gradients is not None:
-            offsets = scores.backward(judgement.factor, gradients.maps).div_(divisor)
-            if judgement.drift is not None:
-                offsets.add_(judgement.drift.mul_(strength / divisor_of_pull))
-            gradients.offsets[band.images, :, band.rows] = offsets
-    total = torch.stack(losses).sum() / divisor
-    if pulls:
-        total = total + torch.stack(pulls).sum() * strength / divisor_of_pull
+    divisors = divisors.to(reading.dtype)
+    gradients = Gradients.new(reading) if gradient else None
+    total = Total(judge, divisors, strength, gradients)
+    bands = [total.of(band, LocatedScores(reading, band, labels, criterion)) for band in reading.bands()]
+    loss = torch.stack(bands).sum()
     if gradients is None:
-        return total, None, None
-    return total, gradients.to_scores(reading, divisor), gradients.offsets
+        return loss, None, None
+    return loss, gradients.to_scores(reading, divisors[0]), gradients.offsets
 
 
 def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tensor:
     """`(B, H, W)` losses, 0 where a pixel does not count."""
-    found = torch.empty(labels.shape, dtype=coordinate_dtype(reading.scores.dtype), device=labels.device)
+    dtype = coordinate_dtype(reading.scores.dtype)
+    found = torch.empty(labels.shape, dtype=dtype, device=labels.device)
     for band in reading.bands():
         found[band.images, band.rows] = LocatedScores(reading, band, labels, criterion).losses
     return found
@@ -169,9 +190,9 @@ def pixel_losses_backward(
     """Gradients of `sum(grad · losses)` to scores and offsets, in their types."""
     gradients = Gradients.new(reading)
     for band in reading.bands():
-        scores = LocatedScores(reading, band, labels, criterion)
-        factor = grad[band.images, band.rows].to(scores.losses)
-        gradients.offsets[band.images, :, band.rows] = scores.backward(factor, gradients.maps)
+        factor = grad[band.images, band.rows].to(reading.dtype)
+        offsets = LocatedScores(reading, band, labels, criterion).backward(factor, gradients.maps)
+        gradients.offsets[band.images, :, band.rows] = offsets
     return gradients.to_scores(reading), gradients.offsets
 
 
