@@ -326,7 +326,7 @@ def cross_entropy(
 
 
 def divisor_of(count: Tensor, across: Across | None = None) -> Tensor:
-    """What a sum over `count` pixels is divided by for their mean; 1 where there are none: a sum over nothing stays 0."""
+    """What a sum over `count` pixels is divided by for their mean; 1 where there are none: their sum stays 0."""
     count = count if across is None else across(count)
     return count.masked_fill(count == 0, 1)
 
