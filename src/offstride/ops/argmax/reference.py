@@ -34,7 +34,7 @@ def confusion(scores: Tensor, offsets: Tensor | None, target: Tensor, *, origin:
 
 
 def count_pairs(target: Tensor, best: Tensor, classes: int, ignore_index: int) -> Tensor:
-    """Pixels of every pair of true and predicted class: `(C, C)` int64, rows are true classes; valid pixels hold one."""
+    """Pixels of every pair of true and predicted class: `(C, C)` int64, rows are true classes, held by valid pixels."""
     pairs = target.long() * classes + best
     pairs = pairs.masked_fill_(~is_valid(target, ignore_index), classes**2)  # one more bin, for the ignored
     return torch.bincount(pairs.flatten(), minlength=classes**2 + 1)[:-1].view(classes, classes)
