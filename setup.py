@@ -22,7 +22,7 @@ setup(
     ext_modules=[
         Extension(
             "offstride.ops.native._kernels",
-            sources=[f"{FOLDER}/{name}.c" for name in ("plan", "labels", "baseline", "avx2", "avx512")],
+            sources=[f"{FOLDER}/{name}.c" for name in ("memory", "plan", "labels", "baseline", "avx2", "avx512")],
             depends=sorted(map(str, Path(FOLDER).glob("*.h"))),
             extra_compile_args=FLAGS + THREADS,
             extra_link_args=THREADS,

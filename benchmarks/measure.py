@@ -16,16 +16,22 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536
 
 
 def interleave(functions, rounds):
-    """Seconds of each function, called in turn, every other round backwards: median, quartiles and fastest."""
+    """Seconds of each function, called in turn, every other round backwards: median, quartiles and fastest.
+
+    What lives already is out of the garbage collector's sight, whose search would empty the caches between calls.
+    """
     spent = {name: [] for name in functions}
     for function in functions.values():
         function()
+    gc.collect()
+    gc.freeze()
     for turn in range(rounds):
         for name in functions if turn % 2 else reversed(functions):
             gc.collect()
             start = time.perf_counter()
             functions[name]()
             spent[name].append(time.perf_counter() - start)
+    gc.unfreeze()
     return {name: summary(seconds) for name, seconds in spent.items()}
 
 

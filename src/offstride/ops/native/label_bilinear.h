@@ -16,22 +16,32 @@ INLINE Floats highest_corner(const float *top, const float *bottom) {
     return larger(larger(load_any(top), load_any(top + 1)), larger(load_any(bottom), load_any(bottom + 1)));
 }
 
-/* Classes that can win in WIDTH cells. */
+/* Classes that can win in those of WIDTH cells that have no label. */
 INLINE void list_candidates(const LabelWork *work, const Band *band, int64_t cell, LabelRoom *room) {
     const int64_t C = work->task->C, pitch = work->pitch;
     const float *top = band->top + cell, *bottom = band->bottom + cell;
     Floats bound = all(-INFINITY);
     for (int64_t c = 0; c < C; c++) bound = larger(lowest_corner(top + c * pitch, bottom + c * pitch), bound);
     bound = work->thorough ? all(-INFINITY) : bound - (absolute(bound) * 0x1p-19f + 1e-36f);
+    for (int i = 0; i < WIDTH; i++) {
+        room->count[i] = 0;
+        if (cell + i >= work->task->w || room->cells[cell + i] != UNSURE) bound[i] = INFINITY;
+    }
     room->first = cell;
-    for (int i = 0; i < WIDTH; i++) room->count[i] = 0;
-    for (int64_t c = 0; c < C; c++) {
-        const Ints can = highest_corner(top + c * pitch, bottom + c * pitch) >= bound;
-        if (!any(can)) continue;
-        for (int i = 0; i < WIDTH; i++) {
-            room->candidates[i * C + room->count[i]] = (int32_t)c;
-            room->count[i] -= can[i];
+    for (int64_t c = 0; c < C; c += TOGETHER) { /* mostly none of them can */
+        const int some = (int)least(TOGETHER, C - c);
+        Ints can[TOGETHER], together = all_ints(0);
+        for (int j = 0; j < TOGETHER; j++) {
+            const int64_t at = (c + least(j, some - 1)) * pitch;
+            can[j] = highest_corner(top + at, bottom + at) >= bound;
+            together |= can[j];
         }
+        if (!any(together)) continue;
+        for (int j = 0; j < some; j++)
+            for (int i = 0; i < WIDTH; i++) {
+                room->candidates[i * C + room->count[i]] = (int32_t)c + j;
+                room->count[i] -= can[j][i];
+            }
     }
 }
 

@@ -21,6 +21,7 @@ typedef struct {
 
 struct LabelWork {
     LabelTask *task;
+    int owner;                    /* of the memory that is kept between tasks */
     Axis y, x;
     Segment *rows, *columns;      /* of the fine map; neither is longer than LANES */
     int64_t rows_count, columns_count;

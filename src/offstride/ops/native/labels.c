@@ -121,21 +121,21 @@ static int prepare(LabelWork *work) {
     work->best = offstride_allocate(coarse, sizeof(int32_t));
     if (!work->rows || !work->columns || !work->best) return -1;
     if (!task->offsets) { /* vectors at the end of a line reach beyond it */
-        work->lines = offstride_allocate(task->B * task->h * task->C * work->pitch + 2 * LANES, sizeof(float));
+        work->lines = offstride_borrow(work->owner, TABLE, task->B * task->h * task->C * work->pitch + 2 * LANES);
         return work->lines ? fold_columns(work, (int)width) : -1;
     }
-    work->pixels = offstride_allocate(coarse * work->padded, sizeof(float));
+    work->pixels = offstride_borrow(work->owner, TABLE, coarse * work->padded);
     work->cells = offstride_allocate(coarse, sizeof(int32_t));
     return work->pixels && work->cells ? 0 : -1;
 }
 
 static void forget(LabelWork *work) {
+    offstride_give_back(work->lines, TABLE);
+    offstride_give_back(work->pixels, TABLE);
     free(work->rows);
     free(work->columns);
     free(work->best);
-    free(work->lines);
     free(work->fractions);
-    free(work->pixels);
     free(work->cells);
     offstride_free_axis(&work->y);
     offstride_free_axis(&work->x);
@@ -180,8 +180,9 @@ static int run(LabelWork *work) {
 /* Labels of fine pixels into task->labels, or their number by true class added to task->counts, or both; 0, or -1 if
  * there is not enough memory. */
 int offstride_labels(LabelTask *task) {
-    LabelWork work = {.task = task, .thorough = thorough};
+    LabelWork work = {.task = task, .owner = offstride_take_memory(), .thorough = thorough};
     const int failed = prepare(&work) || run(&work);
     forget(&work);
+    if (work.owner) offstride_release_memory();
     return failed ? -1 : 0;
 }

@@ -1,59 +1,11 @@
 /* Divides a task among threads, and joins their results so that they depend neither on the number of threads nor on who
  * was first. */
 
-#include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "task.h"
 
 enum { UNIT_ROWS = 32 }; /* fine rows of a unit, roughly: fewer cost memory at the seams, more leave threads idle */
-
-void *offstride_allocate(int64_t count, int64_t size) {
-    const size_t bytes = ((size_t)(count > 0 ? count : 1) * (size_t)size + 63) / 64 * 64;
-    return aligned_alloc(64, bytes);
-}
-
-/* The two large pieces of memory of a task are kept for the next one: the first touch of fresh pages costs as much as the
- * work on them. Tasks that run at the same time, and very large ones, take memory of their own. */
-enum { TABLE, PARTIAL, KEPT };
-static struct {
-    float *memory;
-    int64_t count;
-} kept[KEPT];
-static atomic_flag taken = ATOMIC_FLAG_INIT;
-static const int64_t KEEP_AT_MOST = 1 << 25; /* floats of a piece */
-
-static float *borrow(const Work *work, int which, int64_t count) {
-    if (!work->owner || count > KEEP_AT_MOST) return offstride_allocate(count, sizeof(float));
-    if (kept[which].count < count) {
-        free(kept[which].memory);
-        kept[which].memory = offstride_allocate(count, sizeof(float));
-        kept[which].count = kept[which].memory ? count : 0;
-    }
-    return kept[which].memory;
-}
-
-static void give_back(const float *memory, int which) {
-    if (memory != kept[which].memory) free((void *)memory);
-}
-
-/* Returns what is kept to the system. */
-void offstride_forget_memory(void) {
-    if (atomic_flag_test_and_set(&taken)) return;
-    for (int which = 0; which < KEPT; which++) {
-        free(kept[which].memory);
-        kept[which].memory = NULL;
-        kept[which].count = 0;
-    }
-    atomic_flag_clear(&taken);
-}
-
-/* Fills what is kept with a value, so that a test finds reads of memory that was never written. */
-void offstride_fill_memory(float value) {
-    for (int which = 0; which < KEPT; which++)
-        for (int64_t i = 0; i < kept[which].count; i++) kept[which].memory[i] = value;
-}
 
 static const Kernels *chosen;
 
@@ -183,7 +135,7 @@ static int make_partial(Work *work) {
         total += (work->units[u].last - work->units[u].first) * task->w * work->padded;
     }
     if (!task->grad_scores) return 0;
-    work->partial = borrow(work, PARTIAL, total);
+    work->partial = offstride_borrow(work->owner, PARTIAL, total);
     return work->partial ? 0 : -1;
 }
 
@@ -193,7 +145,7 @@ static int prepare(Work *work) {
     work->padded = (channels + chosen->width - 1) / chosen->width * chosen->width;
     work->weight_sum = 0.0f;
     for (int64_t c = 0; c < task->C; c++) work->weight_sum += task->weight ? task->weight[c] : 1.0f;
-    work->table = borrow(work, TABLE, coarse * work->padded);
+    work->table = offstride_borrow(work->owner, TABLE, coarse * work->padded);
     work->wide = offstride_allocate(task->B * task->h, 1);
     if (!work->table || !work->wide) return -1;
     if (task->location == LOCATION_REGRESSION) {
@@ -208,8 +160,8 @@ static int prepare(Work *work) {
 }
 
 static void forget(Work *work) {
-    give_back(work->table, TABLE);
-    give_back(work->partial, PARTIAL);
+    offstride_give_back(work->table, TABLE);
+    offstride_give_back(work->partial, PARTIAL);
     free(work->wide);
     free(work->coarse_lse);
     free(work->coarse_peak);
@@ -270,7 +222,7 @@ static Task some_images(const Task *task, int64_t first, int64_t count) {
  * threads busy: tables and partial gradients then are those of a few images, however large the batch. */
 int offstride_cross_entropy(Task *task) {
     const int64_t units = (task->H + UNIT_ROWS - 1) / UNIT_ROWS, together = (4 * task->threads + units - 1) / units;
-    const int owner = !atomic_flag_test_and_set(&taken);
+    const int owner = offstride_take_memory();
     int failed = 0;
     if (!chosen) offstride_use(NULL);
     task->loss = task->pull = 0;
@@ -283,7 +235,7 @@ int offstride_cross_entropy(Task *task) {
         task->loss += part.loss;
         task->pull += part.pull;
     }
-    if (owner) atomic_flag_clear(&taken);
+    if (owner) offstride_release_memory();
     return failed ? -1 : 0;
 }
 

@@ -102,4 +102,15 @@ Segment *offstride_make_segments(const Axis *axis, int64_t *count);
 /* Memory that starts at a multiple of a cache line; NULL if there is none left. Free it with free(). */
 void *offstride_allocate(int64_t count, int64_t size);
 
+/* Pieces of memory that are kept between tasks. */
+enum { TABLE, PARTIAL, KEPT };
+
+/* Whether the kept memory is the caller's until it is released; it is not while another task has it. */
+int offstride_take_memory(void);
+void offstride_release_memory(void);
+
+/* A piece of it for its owner, memory of one's own for others and for what is very large; NULL if there is none left. */
+float *offstride_borrow(int owner, int which, int64_t count);
+void offstride_give_back(const float *memory, int which);
+
 #endif
