@@ -19,6 +19,8 @@ import torch.nn.functional as F
 
 from machine import write_result
 from measure import in_fresh_process, interleave, peak, with_ratios
+from offstride.field import BilinearField
+from offstride.losses import hard_pixels
 from offstride.ops import located_cross_entropy, upsample_cross_entropy
 from offstride.ops.grid import base_coordinates, neighbors
 
@@ -94,6 +96,18 @@ def smp_ce_dice(scores, offsets, labels):
     return F.cross_entropy(rendered, labels, ignore_index=255) + dice(rendered, labels)
 
 
+def dense_hard(scores, offsets, labels):
+    """The hardest quarter of the pixels, as one writes it down."""
+    rendered = F.interpolate(scores, labels.shape[1:], mode="bilinear", align_corners=False)
+    losses = F.cross_entropy(rendered, labels, ignore_index=255, reduction="none")[labels != 255]
+    return losses.topk(round(0.25 * len(losses))).values.mean()
+
+
+def fused_hard(scores, offsets, labels):
+    field = BilinearField(scores, labels.shape[1:])
+    return upsample_cross_entropy(scores, hard_pixels(field, labels, share=0.25), impl="cpu")
+
+
 def bilinear(impl):
     return lambda scores, offsets, labels: upsample_cross_entropy(scores, labels, impl=impl)
 
@@ -106,9 +120,11 @@ METHODS = {
     BASE: dense,
     "torch.compile of it": torch.compile(dense),
     "smp: cross_entropy + Dice": smp_ce_dice,
+    "hardest pixels: cross_entropy + topk": dense_hard,
     "LaU, six full losses": naive_lau,
     "bilinear, plain PyTorch": bilinear("banded"),
     "bilinear, C kernel": bilinear("cpu"),
+    "hardest pixels, C kernel": fused_hard,
     "LaU + regression, plain PyTorch": lau("banded", guided=0.3, regression=0.1),
     "LaU, C kernel": lau("cpu"),
     "LaU + guided, C kernel": lau("cpu", guided=0.3),

@@ -2,6 +2,7 @@
 I/O.
 """
 
+from offstride.ops import flops  # noqa: F401 - registers formulas
 from offstride.ops.argmax import upsample_argmax, upsample_confusion
 from offstride.ops.cross_entropy import located_cross_entropy, upsample_cross_entropy
 from offstride.ops.grid import Origin
