@@ -11,10 +11,12 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -61,7 +63,7 @@ class LogitField(ABC):
     @property
     @abstractmethod
     def values(self) -> Tensor:
-        """The coarse `(B, C, h, w)` scores that the field reads."""
+        """The coarse `(B, C, h, w)` scores that the field reads, or the features that it makes scores of."""
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> Tensor:
@@ -264,6 +266,55 @@ class LocatedField(LogitField):
         return self.offsets.shape[2], self.offsets.shape[3]
 
 
+@dataclass(frozen=True, eq=False)
+class SubpixelField(LogitField):
+    """Every coarse pixel gives a window of r×r fine ones by one linear map, (Wz + μ) / T (DUpsampling, Eqs. 2 and 6).
+
+    The windows cover the image and may reach beyond it at the bottom and the right.
+
+    Args:
+        codes: `(B, D, h, w)` coarse features z.
+        weight: `(r, r, C, D)` matrix W: row of the window, column, class, feature.
+        bias: `(r, r, C)` mean window μ.
+        size: `(H, W)` of the image, at most `(r·h, r·w)`.
+        temperature: 0-dim T, or None for 1.
+    """
+
+    codes: Tensor
+    weight: Tensor
+    bias: Tensor
+    size: tuple[int, int]
+    temperature: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _check_size(self.size)
+        r, (h, w) = len(self.weight), self.codes.shape[2:]
+        if self.size[0] > r * h or self.size[1] > r * w:
+            raise ValueError(f"size: expected at most {(r * h, r * w)}, windows of {r} on {(h, w)}; got {self.size}")
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((len(self.codes), self.weight.shape[2], *self.size))
+
+    @property
+    def values(self) -> Tensor:
+        return self.codes
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        self.check_rows(start, stop)
+        r = len(self.weight)
+        first, last = start // r, -(-stop // r)
+        codes = self.codes[:, :, first:last].to(coordinate_dtype(self.codes.dtype))
+        weight, bias = self.weight.flatten(0, 2)[:, :, None, None].to(codes), self.bias.flatten().to(codes)
+        with _full_precision(codes.device.type):
+            windows = F.conv2d(codes, weight, bias)
+        if self.temperature is not None:
+            windows = windows / self.temperature.to(codes)
+        B, (h, w) = len(codes), codes.shape[2:]
+        fine = windows.view(B, r, r, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(B, -1, r * h, r * w)
+        return fine[:, :, start - r * first : stop - r * first, : self.size[1]]
+
+
 def pixel_losses(
     field: LogitField,
     labels: Tensor,
@@ -373,7 +424,8 @@ def check_labels(
     a CPU only) and the options fit.
     """
     _, C, H, W = field.shape
-    labels = check_targets(field.values, labels, (H, W), weight, label_smoothing, ignore_index)
+    scores = field.values[:, :1].expand(-1, C, -1, -1)  # the coarse values may have other channels
+    labels = check_targets(scores, labels, (H, W), weight, label_smoothing, ignore_index)
     return Checked(labels, label_weight(labels, C, weight=weight, ignore_index=ignore_index))
 
 
@@ -384,6 +436,12 @@ def _criterion(weight: Tensor | None, label_smoothing: float, ignore_index: int)
 def _check_size(size: tuple[int, int]) -> None:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size: expected a positive (H, W), got {size}")
+
+
+def _full_precision(device: str) -> AbstractContextManager:
+    """Without autocast, which the meta device has not got."""
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
 
 
 def _recomputed(function: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor:

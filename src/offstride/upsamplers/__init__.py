@@ -2,6 +2,10 @@
 
 from offstride.upsamplers.base import Upsampler
 from offstride.upsamplers.bilinear import Bilinear
+from offstride.upsamplers.cascaded_lau import CascadedLaU
+from offstride.upsamplers.deformable import Deformable
+from offstride.upsamplers.dupsampling import DUpsampling
 from offstride.upsamplers.lau import LaU
+from offstride.upsamplers.pixel_shuffle import PixelShuffle
 
-__all__ = ["Bilinear", "LaU", "Upsampler"]
+__all__ = ["Bilinear", "CascadedLaU", "DUpsampling", "Deformable", "LaU", "PixelShuffle", "Upsampler"]

@@ -1,6 +1,7 @@
 """What every upsampler is."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,14 +13,20 @@ class Upsampler(nn.Module, ABC):
 
     Anything on a coarse grid can take the place of the scores: a decoder upsamples its features with the same modules
     through `dense()`.
+
+    Attributes:
+        reads_scores: Whether there is a 1×1 classifier before it. An upsampler that classifies on its own (pixel
+            shuffle, DUpsampling) gets the features in place of scores.
     """
+
+    reads_scores: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
         """Set up a field.
 
         Args:
-            scores: `(B, C, h, w)` class scores.
+            scores: `(B, C, h, w)` class scores; the features again for one that does not read scores.
             features: `(B, D, h, w)` the feature map that the classifier read.
             size: `(H, W)` of the image.
 

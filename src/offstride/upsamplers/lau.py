@@ -92,14 +92,7 @@ class LaU(Upsampler):
 
     def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
         """See `Upsampler`."""
-        offsets = self.offsets(features)
-        height, width = offsets.shape[2:]
-        if (height, width) == tuple(size):
-            return LocatedField(scores, offsets, self.origin)
-        if height >= size[0] and width >= size[1]:
-            offsets = bilinear_rows(offsets, size, (0, size[0]), origin=self.origin, coarse=height)
-            return LocatedField(scores, offsets, self.origin)
-        return BilinearField(LocatedField(scores, offsets, self.origin), size, self.origin)
+        return located(scores, self.offsets(features), size, self.origin)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The four convolutions of the two branches, which the paper trains at ten times the rate and without weight
@@ -111,6 +104,19 @@ class LaU(Upsampler):
     def extra_repr(self) -> str:
         """Show factor and pixel convention when printed."""
         return f"scale={self.scale}, origin={self.origin!r}"
+
+
+def located(scores: Tensor, offsets: Tensor, size: tuple[int, int], origin: Origin) -> LogitField:
+    """The field that offsets on a grid of their own give: at the image's resolution if they reach it, and bilinear from
+    theirs on if they do not.
+    """
+    height, width = offsets.shape[2:]
+    if (height, width) == tuple(size):
+        return LocatedField(scores, offsets, origin)
+    if height >= size[0] and width >= size[1]:
+        offsets = bilinear_rows(offsets, size, (0, size[0]), origin=origin, coarse=height)
+        return LocatedField(scores, offsets, origin)
+    return BilinearField(LocatedField(scores, offsets, origin), size, origin)
 
 
 def _feature_block(channels: int) -> nn.Sequential:

@@ -1,0 +1,83 @@
+"""Location-aware upsampling in several steps (2× + 2× + 2×), which the paper names as future work: "Location-aware
+Upsampling for Semantic Segmentation", He et al., arXiv 1911.05250, §4.2.1.
+
+Shapes: B batch, C classes, D feature channels, h×w coarse grid, H×W image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from offstride.field import LogitField
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype
+from offstride.ops.sample import located_sample
+from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.lau import Init, located
+
+
+class CascadedLaU(Upsampler):
+    """LaU whose steps upsample scores and features alike, so that each step predicts finer offsets than the one before.
+
+    A 1×1 convolution reduces the features once; every step is a 3×3 convolution for each axis and a pixel shuffle. The
+    last step is a field: neither its scores nor, at the image's size, anything beyond its offsets is rendered.
+
+    Args:
+        in_channels: Channels D of the features that feed the classifier.
+        scales: Factor of each step.
+        hidden: Channels that the features are reduced to.
+        origin: See `LaU`.
+        init: `"xavier"`, or `"zero"` to start from bilinear upsampling in each step.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        scales: Sequence[int] = (2, 2, 2),
+        hidden: int = 128,
+        origin: Origin = "center",
+        init: Init = "xavier",
+    ) -> None:
+        super().__init__()
+        if not scales or min(scales) < 1:
+            raise ValueError(f"scales: expected positive whole numbers, got {list(scales)}")
+        if init not in ("xavier", "zero"):
+            raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
+        check_origin(origin)
+        self.origin: Origin = origin
+        self.reduce = nn.Sequential(nn.Conv2d(in_channels, hidden, 1, bias=False), nn.LeakyReLU(0.01))
+        self.steps = nn.ModuleList(OffsetStep(hidden, scale, init) for scale in scales)
+        nn.init.xavier_uniform_(self.reduce[0].weight)
+
+    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
+        """See `Upsampler`."""
+        hidden = self.reduce(features)
+        for step in self.steps[:-1]:
+            offsets = step(hidden)
+            scores = located_sample(scores, offsets, origin=self.origin).to(scores.dtype)
+            hidden = located_sample(hidden, offsets, origin=self.origin).to(hidden.dtype)
+        return located(scores, self.steps[-1](hidden), size, self.origin)
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """Those that predict offsets, see `LaU.convolutions`."""
+        return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+
+
+class OffsetStep(nn.Module):
+    """`(B, D, h, w)` features to `(B, 2, s·h, s·w)` offsets (y, x) in pixels of the grid before the step."""
+
+    def __init__(self, channels: int, scale: int, init: Init) -> None:
+        super().__init__()
+        self.vertical = nn.Conv2d(channels, scale**2, 3, padding=1, bias=False)
+        self.horizontal = nn.Conv2d(channels, scale**2, 3, padding=1, bias=False)
+        self.shuffle = nn.PixelShuffle(scale)
+        for layer in (self.vertical, self.horizontal):
+            nn.init.xavier_uniform_(layer.weight) if init == "xavier" else nn.init.zeros_(layer.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict offsets, float32 or better."""
+        offsets = torch.cat((self.shuffle(self.vertical(features)), self.shuffle(self.horizontal(features))), 1)
+        return offsets.to(coordinate_dtype(offsets.dtype))
