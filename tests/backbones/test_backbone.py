@@ -114,7 +114,11 @@ def test_images_are_checked(images):
     [
         ("resnet51", {}, "'resnet51'.*resnet50"),
         ("resnet50.a1_in2k", {}, "close: resnet50.a1_in1k"),
-        ("densenet121", {"output_stride": 16}, "'densenet121' cannot reach 16, its own is 32"),
+        ("densenet121", {"output_stride": 64}, "'densenet121' cannot reach 64, its own is 32"),
+        ("densenet121", {"output_stride": 12}, "'densenet121' cannot reach 12, its own is 16"),
+        ("wider_resnet", {}, "'wider_resnet'; close: wider_resnet38"),
+        ("wider_resnet38", {"options": {"depth": 3}}, "options: 'wider_resnet38' refuses.*depth"),
+        ("resnetv2_50_gluon", {}, "cannot reach 32, its own is 16"),
         ("test_resnet", {"output_stride": 4}, "cannot reach 4"),
         ("test_vit", {"output_stride": 32}, "cannot reach 32, its own is 16"),
         ("test_resnet", {"options": {"padding_kind": "same"}}, "options: 'test_resnet' refuses.*padding_kind"),
@@ -123,6 +127,11 @@ def test_images_are_checked(images):
 def test_impossible_networks_are_refused(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         Backbone(name, **arguments)
+
+
+def test_our_networks_have_no_weights_to_download():
+    with pytest.raises(ValueError, match=r"pretrained: no weights of 'wider_resnet38'.*safetensors"):
+        Backbone("wider_resnet38", pretrained=True)
 
 
 def test_pretrained_weights_are_left_to_timm(monkeypatch):

@@ -1,52 +1,65 @@
-"""Backbones: any timm model as a list of feature maps, for images of any size.
+"""Backbones: any timm model, or one of ours, as a list of feature maps for images of any size.
 
 Shapes: B batch, H×W image; a feature of stride s has D channels on a ⌈H/s⌉×⌈W/s⌉ grid.
 """
 
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from offstride.backbones.cascade import build_cascade
+from offstride.backbones.multi_grid import check_multi_grid, residual_units, set_rates
+from offstride.backbones.network import create_network, full_names
+from offstride.backbones.taps import Taps
 from offstride.backbones.weights import Triple, load_backbone_weights, normalisation
+from offstride.features import FeatureInfo
 
-
-class FeatureInfo(NamedTuple):
-    """A feature map: its channels, its stride in image pixels and the timm module that it comes from."""
-
-    channels: int
-    stride: int
-    name: str
+Size = tuple[int, int]
 
 
 class Backbone(nn.Module):
-    """Feature network of a timm model.
+    """Feature network of a timm model, or of one of ours.
 
-    Strides beyond `output_stride` become dilations (DeepLabv3, §3.1) where the architecture can do so. Any image size
-    is accepted: networks that drop border pixels or need a multiple of their stride get images padded at the bottom and
-    the right with zeros (the mean colour), and what lies beyond ⌈H/s⌉×⌈W/s⌉ is cut off again. Exceptions are some
-    transformers, made for one image size, and the Inception family, whose unpadded convolutions give smaller grids.
+    Strides beyond `output_stride` become dilations (DeepLabv3, §3.1) where the architecture can do so; DenseNets can,
+    with the poolings of their transitions taken out. Neither the stride nor `multi_grid` changes the names or shapes of
+    tensors: weights trained at one stride run at another.
+
+    Any image size is accepted: networks that drop border pixels or need a multiple of their stride get images padded at
+    the bottom and the right with zeros (the mean colour), and what lies beyond ⌈H/s⌉×⌈W/s⌉ is cut off again. Exceptions
+    are some transformers, made for one image size, and the Inception family, whose unpadded convolutions give smaller
+    grids.
 
     Args:
-        name: timm model, with or without a tag (`resnet50`, `resnet50.a1_in1k`).
+        name: timm model, with or without a tag (`resnet50`, `resnet50.a1_in1k`), `wider_resnet38` (Wu et al., arXiv
+            1611.10080, model A2) or `resnetv2_50_gluon` (up to stride 16).
         output_stride: Stride of the last feature.
         pretrained: Path of a safetensors file, `True` for the weights that timm downloads, `False` for random ones.
+            Cascaded blocks are always random.
         options: Further arguments of `timm.create_model`, such as `{"pad_type": "same", "bn_eps": 1e-3}` for weights
-            from TensorFlow.
+            from TensorFlow, or of our networks.
+        multi_grid: For ResNets: factors of the rates of the units of block4 and of each cascaded block (DeepLabv3,
+            §3.2.1), such as `(1, 2, 4)`, which gives rates 2, 4, 8 at output stride 16. By default every unit of a
+            cascaded block has the rate of the block, and block4 is as timm builds it: its first unit keeps the rate of
+            block3.
+        cascade: For ResNets: number of the last of the blocks 5, 6, 7 to append, copies of block4 (DeepLabv3, §3.2).
+            Each can double the stride, up to 256 with 7. They become features `layer5`, `layer6`, `layer7`.
+        taps: Intermediate maps to return as well, by the paths of their modules (`layer1.1.bn3`) or by names from
+            papers: `conv1_3` (ResNets with a deep stem), `b1u2c3`, `b3u6c3` (ResNets), `efb2u1c2`, `mfb1u16c3`
+            (Xception-65 and -71).
 
     Attributes:
-        features: What `forward` returns, finest first.
+        features: What `forward` returns: the taps as they were asked for, then the others, finest first.
         mean: Mean colour of the images that the network expects, in 0 … 1; from the weight file if it says so.
         std: Standard deviation, likewise.
 
     Raises:
-        ValueError: If the model is unknown, cannot reach the stride, does not know an option, or if the weights cannot
-            be had or do not fit.
+        ValueError: If the model is unknown, cannot reach the stride, has no such blocks, units or taps, does not know
+            an option, or if the weights cannot be had or do not fit.
     """
 
     mean: Triple
@@ -59,26 +72,30 @@ class Backbone(nn.Module):
         output_stride: int = 32,
         pretrained: bool | str | Path = False,
         options: dict[str, Any] | None = None,
+        multi_grid: Sequence[int] | None = None,
+        cascade: int | None = None,
+        taps: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        _check_name(name)
         options = dict(options or {})
-        self.network = _create(name, output_stride, pretrained is True, options)
-        self.features = tuple(
+        own_stride = output_stride if cascade is None else min(output_stride, 32)
+        self.network = create_network(name, own_stride, pretrained is True, options)
+        features = [
             FeatureInfo(info["num_chs"], info["reduction"], info["module"])
             for info in self.network.feature_info.get_dicts()
-        )
-        if self.features[-1].stride != output_stride:
-            raise ValueError(
-                f"output_stride: {name!r} cannot reach {output_stride}, its own is {self.features[-1].stride}"
-            )
+        ]
+        self.cascade, appended = self._append(name, features[-1], cascade, output_stride, multi_grid)
+        if (reached := [*features, *appended][-1].stride) != output_stride:
+            raise ValueError(f"output_stride: {name!r} cannot reach {output_stride}, its own is {reached}")
         self.in_channels: int = options.get("in_chans", 3)
         self._channels_last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
-        self._multiple, self._only_size = self._sizes(options)
+        self._taps = Taps(self.network, name, taps)
+        tapped, self._multiple, self._only_size = self._measure(features, options)
+        self.features = (*tapped, *features, *appended)
         config = self.network.pretrained_cfg
         self.mean, self.std = tuple(config["mean"]), tuple(config["std"])
         if isinstance(pretrained, str | Path):
-            metadata = load_backbone_weights(self.network, pretrained, _full_names(name, options))
+            metadata = load_backbone_weights(self.network, pretrained, full_names(name, options))
             self.mean, self.std = normalisation(metadata, pretrained) or (self.mean, self.std)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -102,77 +119,82 @@ class Backbone(nn.Module):
         if self._only_size not in (None, (H, W)):
             raise ValueError(f"images: this backbone takes {self._only_size} pixels only, got {(H, W)}")
         bottom, right = -H % self._multiple, -W % self._multiple
-        maps = self.network(F.pad(images, (0, right, 0, bottom)) if bottom or right else images)
-        if self._channels_last:
-            maps = [feature.permute(0, 3, 1, 2) for feature in maps]
+        maps = self._maps(self.network, F.pad(images, (0, right, 0, bottom)) if bottom or right else images)
+        for block in self.cascade:
+            maps.append(block(maps[-1]))
         if bottom or right:
             strides = [info.stride for info in self.features]
             maps = [feature[:, :, : -(-H // s), : -(-W // s)] for feature, s in zip(maps, strides, strict=True)]
         return maps
 
-    def _sizes(self, options: dict[str, Any]) -> tuple[int, tuple[int, int] | None]:
-        """Number that image sizes must be a multiple of, and the only size if there is only one."""
-        largest = max(info.stride for info in self.features)
-        odd = 4 * largest + 1
-        if self._grids(odd) == [-(-odd // info.stride) for info in self.features]:
-            return 1, None
-        if self._grids(4 * largest):
-            return largest, None
-        size = options.get("img_size", self.network.pretrained_cfg["input_size"][1:])
-        return 1, (size, size) if isinstance(size, int) else tuple(size)
+    def _maps(self, network: Callable[[Tensor], list[Tensor]], images: Tensor) -> list[Any]:
+        """Tapped maps, then the network's own."""
+        try:
+            own = network(images)
+        finally:
+            tapped = self._taps.take()
+        maps = [*tapped, *own]
+        return [_channels_first(feature) for feature in maps] if self._channels_last else maps
 
-    def _grids(self, size: int) -> list[int] | None:
-        """Heights of the features of a square image, found without computing them; `None` if the network refuses."""
+    def _append(
+        self, name: str, block4: FeatureInfo, cascade: int | None, output_stride: int, multi_grid: Sequence[int] | None
+    ) -> tuple[nn.ModuleList, list[FeatureInfo]]:
+        """Set the rates of block4, and build the blocks after it."""
+        if cascade not in (None, 5, 6, 7):
+            raise ValueError(f"cascade: expected 5, 6 or 7, got {cascade!r}")
+        if multi_grid is None and cascade is None:
+            return nn.ModuleList(), []
+        units = residual_units(self.network, name, "multi_grid" if cascade is None else "cascade")
+        if multi_grid is not None:
+            check_multi_grid(multi_grid, len(units))
+            set_rates(units, units[-1].dilation, multi_grid)
+        if cascade is None:
+            return nn.ModuleList(), []
+        return build_cascade(units, block4, cascade, output_stride, multi_grid or [1] * len(units))
+
+    def _measure(
+        self, features: Sequence[FeatureInfo], options: dict[str, Any]
+    ) -> tuple[list[FeatureInfo], int, Size | None]:
+        """Tapped features, the number that image sizes must be a multiple of, and the only size if there is one."""
+        largest = max(info.stride for info in features)
+        size, only = (4 * largest, 4 * largest), None
+        if (shapes := self._shapes(size)) is None:
+            own = options.get("img_size", self.network.pretrained_cfg["input_size"][1:])
+            size = only = (own, own) if isinstance(own, int) else tuple(own)
+            shapes = self._shapes(size) if self._taps.names else None
+        names, nothing = self._taps.names, [()] * len(self._taps.names)
+        tapped = [_tapped(name, shape, size) for name, shape in zip(names, shapes or nothing, strict=False)]
+        odd = 4 * largest + 1
+        expected = [(-(-odd // info.stride),) * 2 for info in (*tapped, *features)]
+        rounds_up = [shape[2:] for shape in self._shapes((odd, odd)) or []] == expected
+        return tapped, 1 if only or rounds_up else largest, only
+
+    def _shapes(self, size: Size) -> list[tuple[int, ...]] | None:
+        """Shapes of the maps for an image, found without computing them; `None` if the network refuses the size."""
         state = (*self.network.named_parameters(), *self.network.named_buffers())
         ghosts = {name: tensor.to("meta") for name, tensor in state}
-        image = torch.empty(1, self.in_channels, size, size, device="meta")
         training = self.network.training
         self.network.eval()
         try:
             with torch.no_grad():
-                maps = functional_call(self.network, ghosts, image)
+                image = torch.empty(1, self.in_channels, *size, device="meta")
+                maps = self._maps(lambda images: functional_call(self.network, ghosts, images), image)
         except Exception:  # each architecture has its own way to say no
             return None
         finally:
             self.network.train(training)
-        return [feature.shape[1 if self._channels_last else 2] for feature in maps]
+        return [tuple(getattr(feature, "shape", ())) for feature in maps]
 
 
-def _check_name(name: str) -> None:
-    base = name.partition(".")[0]
-    known = [base, *timm.list_pretrained(f"{base}.*")] if timm.is_model(base) else timm.list_models()
-    if name not in known:
-        close = ", ".join(get_close_matches(name, known, cutoff=0.4))
-        raise ValueError(f"backbone: expected a timm model, got {name!r}" + (f"; close: {close}" if close else ""))
+def _channels_first(feature: Any) -> Any:
+    return feature.permute(0, 3, 1, 2) if isinstance(feature, Tensor) and feature.ndim == 4 else feature
 
 
-def _full_names(name: str, options: dict[str, Any]) -> set[str]:
-    """Names of all tensors of the timm model, with those that the feature network has no use for."""
-    options = {key: value for key, value in options.items() if key != "out_indices"}
-    return set(timm.create_model(name, **options).state_dict())
-
-
-def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> Any:
-    """timm's feature network, with the stride and free image sizes where the architecture knows these arguments."""
-    wishes: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
-    published = timm.get_pretrained_cfg(name)
-    if published and published.fixed_input_size:
-        wishes |= {"dynamic_img_size": True, "strict_img_size": False}
-    wishes = {key: value for key, value in wishes.items() if key not in options}
-    while True:
-        try:
-            return timm.create_model(name, pretrained=pretrained, features_only=True, **wishes, **options)
-        except (TypeError, AssertionError) as error:
-            refused = next((key for key in wishes if f"'{key}'" in str(error)), None)
-            if refused is None and isinstance(error, AssertionError):
-                refused = next(iter(wishes), None)  # an assertion about the stride names no argument
-            if refused is None:
-                raise ValueError(f"options: {name!r} refuses {options} ({error})") from error
-            del wishes[refused]
-        except Exception as error:
-            if not pretrained:
-                raise
-            raise ValueError(
-                f"pretrained: timm could not provide weights of {name!r} ({type(error).__name__}: {error}); "
-                "give the path of a safetensors file instead, or False for random weights"
-            ) from error
+def _tapped(name: str, shape: tuple[int, ...], size: Size) -> FeatureInfo:
+    """Feature of a tap that gives a map of some shape for an image of some size."""
+    if len(shape) == 4 and not (size[0] % shape[2] or size[1] % shape[3]):
+        strides = {size[0] // shape[2], size[1] // shape[3]}
+        if len(strides) == 1:
+            return FeatureInfo(shape[1], strides.pop(), name)
+    found = f"{shape} for an image of {size}" if shape else "none"
+    raise ValueError(f"taps: expected modules that return a feature map (B, D, h, w), {name!r} returns {found}")
