@@ -11,8 +11,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "offstride"
 FLOORS = {
     "ops": 0,
     "field": 1,
+    "features": 1,
+    "layers": 1,
     "upsamplers": 2,
     "backbones": 2,
+    "fusion": 2,
     "heads": 2,
     "losses": 2,
     "metrics": 2,
@@ -32,7 +35,7 @@ HOMES = {
     "jinja2": {"visualize"},
     "torchmetrics": {"metrics"},
     "jsonargparse": {"cli"},
-    "torchvision": {"data"},
+    "torchvision": {"data", "upsamplers"},
     "triton": {"ops"},
     "rich": {"train", "cli"},
 }

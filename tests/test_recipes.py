@@ -11,8 +11,15 @@ from offstride.cli.main import main
 from offstride.data import CAMVID
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-OVERLAYS = {"camvid/lau.yaml": "camvid/bilinear.yaml", "camvid/sgd.yaml": "camvid/bilinear.yaml"}
-"""Recipes that are laid over another one."""
+CAMVID_BASE, PSP = "camvid/bilinear.yaml", "camvid/psp.yaml"
+OVERLAYS = {
+    "camvid/lau.yaml": [CAMVID_BASE],
+    "camvid/sgd.yaml": [CAMVID_BASE],
+    PSP: [CAMVID_BASE],
+    "camvid/psp_gff_dfp.yaml": [CAMVID_BASE, PSP],
+    "camvid/aspp_lau.yaml": [CAMVID_BASE, PSP],
+}
+"""Recipes that are laid over others."""
 
 
 @pytest.fixture
@@ -32,12 +39,12 @@ def camvid(tmp_path):
 
 def test_every_recipe_is_known_here():
     found = {str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml")}
-    assert found == {"camvid/bilinear.yaml", *OVERLAYS}
+    assert found == {CAMVID_BASE, *OVERLAYS}
 
 
-@pytest.mark.parametrize("name", ["camvid/bilinear.yaml", *OVERLAYS])
+@pytest.mark.parametrize("name", [CAMVID_BASE, *OVERLAYS])
 def test_recipe_runs(name, camvid, tmp_path):
-    files = [str(RECIPES / file) for file in (OVERLAYS.get(name), name) if file]
+    files = [str(RECIPES / file) for file in (*OVERLAYS.get(name, ()), name)]
     less = ["--schedule.steps=2", "--schedule.batch_size=2", "--data.crop=[48,64]", "--data.workers=0"]
     where = [f"--data.root={camvid}", "--schedule.accelerator=cpu", "--output", str(tmp_path / "run")]
     assert main(["train", *files, *less, *where]) == 0

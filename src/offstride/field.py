@@ -10,8 +10,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
@@ -34,6 +33,7 @@ from offstride.ops.cross_entropy import (
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, source_rows
 from offstride.ops.interpolate import bilinear_rows, nearest_rows
 from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.precision import without_autocast
 from offstride.ops.sample import located_sample
 
 BAND_BYTES = 8 << 20
@@ -306,7 +306,7 @@ class SubpixelField(LogitField):
         first, last = start // r, -(-stop // r)
         codes = self.codes[:, :, first:last].to(coordinate_dtype(self.codes.dtype))
         weight, bias = self.weight.flatten(0, 2)[:, :, None, None].to(codes), self.bias.flatten().to(codes)
-        with _full_precision(codes.device.type):
+        with without_autocast(codes.device.type):
             windows = F.conv2d(codes, weight, bias)
         if self.temperature is not None:
             windows = windows / self.temperature.to(codes)
@@ -438,10 +438,10 @@ def _check_size(size: tuple[int, int]) -> None:
         raise ValueError(f"size: expected a positive (H, W), got {size}")
 
 
-def _full_precision(device: str) -> AbstractContextManager:
-    """Without autocast, which the meta device has not got."""
-    available = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if available else nullcontext()
+def resized(values: Tensor, size: Sequence[int]) -> Tensor:
+    """`(B, C, h, w)` values on another grid `(H, W)`, finer or coarser, bilinearly; in the type of the values."""
+    H, W = size
+    return values if values.shape[2:] == (H, W) else BilinearField(values, (H, W)).dense()
 
 
 def _recomputed(function: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor:

@@ -1,12 +1,13 @@
 import torch
 import torch.nn.functional as F
 
+from offstride.features import FeatureInfo
 from offstride.heads import FCNHead
 
 
 def test_equals_its_definition():
     torch.manual_seed(0)
-    head = FCNHead(5, channels=7, dilation=2).eval()
+    head = FCNHead([FeatureInfo(5, 8, "last")], channels=7, dilation=2).eval()
     norm = head.convolution[1]
     with torch.no_grad():
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
@@ -21,7 +22,7 @@ def test_equals_its_definition():
 
 
 def test_dropout_acts_in_training_only():
-    head = FCNHead(4, channels=64, dropout=0.5)
+    head = FCNHead([FeatureInfo(4, 8, "last")], channels=64, dropout=0.5)
     features = [torch.randn(2, 4, 8, 8)]
     active = (head.eval()(features) > 0).float().mean()
     kept = (head.train()(features) > 0).float().mean()
@@ -29,4 +30,7 @@ def test_dropout_acts_in_training_only():
 
 
 def test_parameters_are_one_convolution_and_its_norm():
-    assert sum(parameter.numel() for parameter in FCNHead(1024).parameters()) == 9 * 1024 * 256 + 2 * 256
+    assert (
+        sum(parameter.numel() for parameter in FCNHead([FeatureInfo(1024, 8, "last")]).parameters())
+        == 9 * 1024 * 256 + 2 * 256
+    )

@@ -9,10 +9,15 @@ FULL = {
     "classes": 11,
     "head": "aspp",
     "upsampler": "lau",
+    "fusion": "gff",
     "output_stride": 8,
+    "multi_grid": [1, 2, 4],
+    "cascade": None,
+    "taps": ["b1u2c3"],
     "backbone_options": {"drop_path_rate": 0.1},
     "head_options": {"rates": [3, 6]},
     "upsampler_options": {"scale": 4},
+    "fusion_options": {"pyramid": True},
     "auxiliary": "layer3",
     "mean": [0.5, 0.4, 0.3],
     "std": [0.1, 0.2, 0.3],
@@ -28,7 +33,7 @@ def test_plain_data_there_and_back():
 
 def test_only_backbone_and_classes_are_required():
     assert ModelConfig.from_dict({"backbone": "resnet18", "classes": 2}) == ModelConfig(
-        "resnet18", 2, "fcn", "bilinear", 16
+        "resnet18", 2, "fcn", "bilinear", None, 16
     )
     with pytest.raises(ValueError, match="model config: classes missing"):
         ModelConfig.from_dict({"backbone": "resnet18"})

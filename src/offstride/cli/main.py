@@ -12,6 +12,9 @@ COMMANDS = {
     "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
     "evaluate": ("offstride.cli.evaluate", "score a trained model on a data set"),
     "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
+    "models": ("offstride.cli.models", "list the models of the papers, with what they cost"),
+    "complexity": ("offstride.cli.complexity", "count and time a model; published figures beside ours"),
+    "visualize": ("offstride.cli.visualize", "show how a model labels images: offsets, gates, confidence"),
     "data check": ("offstride.cli.data_check", "look for what is wrong with a data set, before training"),
     "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),
 }

@@ -4,7 +4,7 @@ from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
 
-from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
 from offstride.train import Recipe, fit, is_first_process
 
@@ -19,6 +19,22 @@ def main(program: str, arguments: list[str]) -> int:
     if is_first_process():
         print(best)
     return 0
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of one YAML file.
+
+    Raises:
+        ValueError: If it cannot be read or holds something else.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--recipe", action=ActionConfigFile)
+    parser.add_class_arguments(Recipe, None)
+    try:
+        values = parser.instantiate(parser.parse_args([f"--recipe={path}"]))
+    except ArgumentError as error:
+        raise ValueError(f"recipe {path}: {error}") from error
+    return Recipe(**{section.name: values[section.name] for section in fields(Recipe)})
 
 
 def _parser(program: str) -> ArgumentParser:

@@ -9,28 +9,47 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from offstride.heads.block import convolution
+from offstride.features import FeatureInfo
+from offstride.heads.base import Head
+from offstride.heads.pooled import check_pooled
+from offstride.layers import convolution, separable_convolution
 
 
-class ASPPHead(nn.Module):
+class ASPPHead(Head):
     """1×1 convolution, 3×3 convolutions at several rates and image pooling side by side on the last feature, each with
     batch normalisation; then a 1×1 projection.
 
     Args:
-        in_channels: Channels of that feature.
-        rates: Dilations of the 3×3 convolutions. The paper's are for output stride 16 and doubled at 8.
+        features: What the backbone returns; the last one is used.
+        rates: Dilations of the 3×3 convolutions, any number of them. The paper's are for output stride 16 and doubled
+            at 8.
         channels: Channels of each branch and of the result.
         dropout: Share of elements of the result that are dropped in training; the paper names none.
+        image_pooling: Whether there is a branch of the image's mean; the variant with rates (6, 12, 18, 24) of the
+            paper's Table 5 has none.
+        separable: Whether the 3×3 convolutions are depthwise separable, as in DeepLabv3+.
+        block: Whether a 3×3 convolution follows the projection: not in the paper, but in torchvision's DeepLabv3 and in
+            the ASPP models that LaU starts from.
     """
 
     def __init__(
-        self, in_channels: int, rates: Sequence[int] = (6, 12, 18), channels: int = 256, dropout: float = 0.1
+        self,
+        features: Sequence[FeatureInfo],
+        rates: Sequence[int] = (6, 12, 18),
+        channels: int = 256,
+        dropout: float = 0.1,
+        image_pooling: bool = True,
+        separable: bool = False,
+        block: bool = False,
     ) -> None:
         super().__init__()
-        atrous = [convolution(in_channels, channels, 3, rate) for rate in rates]
+        in_channels, self.out_stride = features[-1].channels, features[-1].stride
+        unit = separable_convolution if separable else convolution
+        atrous = [unit(in_channels, channels, 3, rate) for rate in rates]
         self.branches = nn.ModuleList([convolution(in_channels, channels), *atrous])
-        self.pooling = convolution(in_channels, channels)
-        self.project = convolution((len(rates) + 2) * channels, channels)
+        self.pooling = convolution(in_channels, channels) if image_pooling else None
+        self.project = convolution((len(self.branches) + image_pooling) * channels, channels)
+        self.block = convolution(channels, channels, 3) if block else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.out_channels = channels
 
@@ -42,11 +61,9 @@ class ASPPHead(nn.Module):
                 channel has no variance.
         """
         x = features[-1]
-        norm = self.pooling[1]
-        if norm.training and isinstance(norm, nn.BatchNorm2d) and len(x) == 1:
-            raise ValueError(
-                "images: the image pooling of ASPP cannot train its batch normalisation on one image; "
-                "use two or more per process, synchronised or frozen normalisation, or eval()"
-            )
-        pooled = self.pooling(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
-        return self.dropout(self.project(torch.cat([*(branch(x) for branch in self.branches), pooled], 1)))
+        maps = [branch(x) for branch in self.branches]
+        if self.pooling is not None:
+            pooled = x.mean((2, 3), keepdim=True)
+            check_pooled(pooled, self.pooling[1], "ASPP")
+            maps.append(self.pooling(pooled).expand(-1, -1, *x.shape[2:]))
+        return self.dropout(self.block(self.project(torch.cat(maps, 1))))

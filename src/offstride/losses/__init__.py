@@ -6,6 +6,7 @@ from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Located, located
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
+from offstride.losses.scene import scene_loss
 
 __all__ = [
     "Located",
@@ -15,5 +16,6 @@ __all__ = [
     "located",
     "offset_guided_loss",
     "offset_regression_loss",
+    "scene_loss",
     "segmentation_losses",
 ]

@@ -12,6 +12,7 @@ from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Normalize
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
+from offstride.losses.scene import scene_loss
 from offstride.ops.interpolate import nearest_rows
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import Ties
@@ -39,6 +40,7 @@ class LossConfig:
         hard_share: Share of the valid pixels that the main loss keeps, the hardest; see `hard_pixels`.
         hard_probability: Probability of the true class below which a pixel is kept in any case.
         auxiliary: Weight of each auxiliary cross-entropy: 0.2 in LaU and EncNet, 0.4 in PSPNet and GFF.
+        scene: Weight of the loss for the presence of classes, where the head has scores for it (EncNet).
     """
 
     location: LocationLoss = "none"
@@ -53,6 +55,7 @@ class LossConfig:
     hard_share: float = 1.0
     hard_probability: float | None = None
     auxiliary: float = 0.2
+    scene: float = 0.2
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -63,7 +66,7 @@ class LossConfig:
         ):
             if value not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {value!r}")
-        for name in ("penalty", "strength", "auxiliary"):
+        for name in ("penalty", "strength", "auxiliary", "scene"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
         if self.window < 1:
@@ -81,6 +84,7 @@ def segmentation_losses(
     labels: Tensor,
     config: LossConfig,
     *,
+    scene: Tensor | None = None,
     across: Across | None = None,
 ) -> dict[str, Tensor]:
     """All terms of the loss of a model, already weighted; minimise their sum.
@@ -90,10 +94,11 @@ def segmentation_losses(
         auxiliary: Its auxiliary predictions by name.
         labels: `(B, H, W)` integer classes, 255 where ignored.
         config: What to minimise.
+        scene: `(B, C)` scores for the presence of classes.
         across: See `offstride.field.Across`.
 
     Returns:
-        `"main"` and one entry for each auxiliary prediction.
+        `"main"`, `"scene"` if there are such scores, and one entry for each auxiliary prediction.
 
     Raises:
         ValueError: If a location loss is asked for a field without offsets, or labels do not fit.
@@ -119,7 +124,10 @@ def segmentation_losses(
         )
     else:
         loss = cross_entropy(field, target, **options)
-    return {"main": loss} | {
+    terms = {"main": loss}
+    if scene is not None:
+        terms["scene"] = config.scene * scene_loss(scene, labels)
+    return terms | {
         name: config.auxiliary * cross_entropy(field, labels, **options) for name, field in auxiliary.items()
     }
 

@@ -15,14 +15,21 @@ class ModelConfig:
     Args:
         backbone: Name of a timm model.
         classes: Number of classes.
-        head: `"fcn"` or `"aspp"`.
-        upsampler: `"bilinear"` or `"lau"`.
+        head: `"aspp"`, `"deeplabv3plus"`, `"denseaspp"`, `"dupsampling_decoder"`, `"encnet"`, `"fcn"`, `"linear"` or
+            `"psp"`.
+        upsampler: `"bilinear"`, `"cascaded_lau"`, `"deformable"`, `"dupsampling"`, `"lau"` or `"pixel_shuffle"`.
+        fusion: What joins the levels of the backbone to the head's map: `"addition"`, `"concat"`, `"fpn"`,
+            `"gated_fpn"`, `"gff"`, or nothing.
         output_stride: Stride of the coarse grid in image pixels.
+        multi_grid: Factors of the rates of the units of the last blocks, see `Backbone`.
+        cascade: Last block of a cascade (5, 6 or 7), see `Backbone`.
+        taps: Further features of the backbone that the head asks for, see `Backbone`.
         backbone_options: Further arguments of `timm.create_model`.
         head_options: Arguments of the head. Unless `rates` are among them, those of ASPP are (6, 12, 18), doubled at
             output stride 8 (DeepLabv3, §3.3).
         upsampler_options: Arguments of the upsampler. LaU covers half of the output stride unless `scale` is among
             them, as in the paper (4 of 8).
+        fusion_options: Arguments of the fusion, see `FusionHead`.
         auxiliary: Name of the backbone feature with an auxiliary FCN head, such as `layer3` of ResNets.
         mean: Mean colour of images in 0 … 1; the backbone's by default.
         std: Standard deviation, likewise.
@@ -35,10 +42,15 @@ class ModelConfig:
     classes: int
     head: str = "fcn"
     upsampler: str = "bilinear"
+    fusion: str | None = None
     output_stride: int = 16
+    multi_grid: list[int] | None = None
+    cascade: int | None = None
+    taps: list[str] = field(default_factory=list)
     backbone_options: dict[str, Any] = field(default_factory=dict)
     head_options: dict[str, Any] = field(default_factory=dict)
     upsampler_options: dict[str, Any] = field(default_factory=dict)
+    fusion_options: dict[str, Any] = field(default_factory=dict)
     auxiliary: str | None = None
     mean: Triple | None = None
     std: Triple | None = None
@@ -46,7 +58,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _check_count("classes", self.classes)
         _check_count("output_stride", self.output_stride)
-        for name in ("backbone_options", "head_options", "upsampler_options"):
+        for name in ("backbone_options", "head_options", "upsampler_options", "fusion_options"):
             _check_options(name, getattr(self, name))
         for name in ("mean", "std"):
             value = getattr(self, name)

@@ -6,11 +6,12 @@ from typing import Any
 from offstride.data.catalog import ClassSet
 from offstride.models.config import ModelConfig
 from offstride.models.parts import build_parts
+from offstride.models.presets import preset_config
 from offstride.models.segmenter import Segmenter
 
 
 def create_model(
-    config: ModelConfig | None = None,
+    config: ModelConfig | str | None = None,
     *,
     classes: int | ClassSet | None = None,
     pretrained: bool | str | Path = False,
@@ -19,10 +20,12 @@ def create_model(
     """Build a model.
 
     Example:
-        `create_model(backbone="resnet50", head="aspp", upsampler="lau", classes=21)`
+        `create_model(backbone="resnet50", head="aspp", upsampler="lau", classes=21)`,
+        `create_model("encnet_resnet50_os8_lau", classes=5)`
 
     Args:
-        config: Description of the model; or give its fields as keywords, which also replace fields of a `config`.
+        config: Description of the model, or name of a published one (`offstride models` lists them); or give its fields
+            as keywords, which also replace fields of a `config`.
         classes: Number of classes, or the classes themselves, whose names then travel with the model.
         pretrained: Weights of the backbone: path of a safetensors file, `True` for those that timm downloads, `False`
             for none.
@@ -36,6 +39,8 @@ def create_model(
     """
     named = classes if isinstance(classes, ClassSet) else None
     count = len(classes) if isinstance(classes, ClassSet) else classes
+    if isinstance(config, str):
+        config = preset_config(config, count)
     if config and count is not None and config.classes != count:
         raise ValueError(f"classes: expected {config.classes} as in the configuration, got {count}")
     if count is not None:

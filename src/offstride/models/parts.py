@@ -9,12 +9,51 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from offstride.backbones import Backbone
-from offstride.heads import ASPPHead, FCNHead
+from offstride.fusion import FUSIONS
+from offstride.heads import (
+    ASPPHead,
+    DeepLabv3PlusHead,
+    DenseASPPHead,
+    DUpsamplingDecoder,
+    EncNetHead,
+    FCNHead,
+    Head,
+    LinearHead,
+    PSPHead,
+)
 from offstride.models.config import ModelConfig
-from offstride.upsamplers import Bilinear, LaU, Upsampler
+from offstride.models.fusion_head import FusionHead
+from offstride.upsamplers import (
+    Bilinear,
+    CascadedLaU,
+    Deformable,
+    DUpsampling,
+    LaU,
+    PixelShuffle,
+    Upsampler,
+)
 
-HEADS: dict[str, type[nn.Module]] = {"aspp": ASPPHead, "fcn": FCNHead}
-UPSAMPLERS: dict[str, type[Upsampler]] = {"bilinear": Bilinear, "lau": LaU}
+HEADS: dict[str, type[Head]] = {
+    "aspp": ASPPHead,
+    "deeplabv3plus": DeepLabv3PlusHead,
+    "denseaspp": DenseASPPHead,
+    "dupsampling_decoder": DUpsamplingDecoder,
+    "encnet": EncNetHead,
+    "fcn": FCNHead,
+    "linear": LinearHead,
+    "psp": PSPHead,
+}
+UPSAMPLERS: dict[str, type[Upsampler]] = {
+    "bilinear": Bilinear,
+    "cascaded_lau": CascadedLaU,
+    "deformable": Deformable,
+    "dupsampling": DUpsampling,
+    "lau": LaU,
+    "pixel_shuffle": PixelShuffle,
+}
+
+_KNOWN = {"features", "in_channels", "classes"}  # arguments of parts that follow from the rest of the model
+_ATROUS = {"aspp", "deeplabv3plus", "dupsampling_decoder"}  # heads with the rates of DeepLabv3
 
 
 class Auxiliary(nn.Module):
@@ -30,7 +69,7 @@ class Auxiliary(nn.Module):
         if feature not in names:
             raise ValueError(f"auxiliary: expected one of the features {', '.join(names)}, got {feature!r}")
         self.index = names.index(feature)
-        self.head = FCNHead(backbone.features[self.index].channels)
+        self.head = FCNHead([backbone.features[self.index]])
         self.classifier = nn.Conv2d(self.head.out_channels, classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -42,7 +81,7 @@ class Parts(NamedTuple):
     """What a `Segmenter` is put together from."""
 
     backbone: Backbone
-    head: nn.Module
+    head: Head
     classifier: nn.Module
     upsampler: Upsampler
     auxiliary: dict[str, Auxiliary]
@@ -63,33 +102,61 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     Raises:
         ValueError: Naming the field that is wrong.
     """
-    _check_part("head", HEADS, config.head, config.head_options)
-    _check_part("upsampler", UPSAMPLERS, config.upsampler, config.upsampler_options)
+    _check_names(config)
     backbone = Backbone(
-        config.backbone, output_stride=config.output_stride, pretrained=pretrained, options=config.backbone_options
+        config.backbone,
+        output_stride=config.output_stride,
+        pretrained=pretrained,
+        options=config.backbone_options,
+        multi_grid=config.multi_grid,
+        cascade=config.cascade,
+        taps=config.taps,
     )
-    config = _completed(config, backbone)
-    head = _build("head", HEADS[config.head], backbone.features[-1].channels, _head_options(config))
-    classifier = nn.Conv2d(head.out_channels, config.classes, 1)
+    head = _build_head(config, backbone)
+    config = _completed(config, backbone, head)
+    known = {"in_channels": head.out_channels, "classes": config.classes}
+    upsampling = UPSAMPLERS[config.upsampler]
+    classifier = nn.Conv2d(head.out_channels, config.classes, 1) if upsampling.reads_scores else nn.Identity()
     auxiliaries = _auxiliaries(config, backbone, config.classes)
     # The upsampler comes last: models that differ only in it start from the same weights under the same seed.
-    upsampler = _build("upsampler", UPSAMPLERS[config.upsampler], head.out_channels, config.upsampler_options)
+    upsampler = _build("upsampler", upsampling, known, config.upsampler_options)
     return Parts(backbone, head, classifier, upsampler, auxiliaries, config)
 
 
-def _completed(config: ModelConfig, backbone: Backbone) -> ModelConfig:
-    options = config.upsampler_options
-    if config.upsampler == "lau":
-        options = {"scale": max(1, config.output_stride // 2), **options}
-    return replace(config, upsampler_options=options, mean=config.mean or backbone.mean, std=config.std or backbone.std)
+def _build_head(config: ModelConfig, backbone: Backbone) -> Head:
+    known = {"features": backbone.features, "classes": config.classes}
+    options = _head_options(config)
+    if inner := options.pop("upsampler", None):
+        channels = options.get("channels", 256)
+        entering = {"in_channels": channels, "classes": channels}
+        options["upsample"] = _build("head", UPSAMPLERS[inner], entering, options.pop("upsampler_options", {}))
+    head = _build("head", HEADS[config.head], known, options)
+    if config.fusion is None:
+        return head
+    known = {"features": backbone.features, "context": head, "kind": config.fusion}
+    return _build("fusion", FusionHead, known, config.fusion_options)
 
 
 def _head_options(config: ModelConfig) -> dict[str, Any]:
     """Options with the rates of DeepLabv3, §3.3, which double at output stride 8. They do not become part of the
     configuration: the same weights may run at another stride later.
     """
-    doubled = {"rates": (12, 24, 36)} if config.head == "aspp" and config.output_stride == 8 else {}
+    doubled = {"rates": (12, 24, 36)} if config.head in _ATROUS and config.output_stride == 8 else {}
     return {**doubled, **config.head_options}
+
+
+def _completed(config: ModelConfig, backbone: Backbone, head: Head) -> ModelConfig:
+    options = config.upsampler_options
+    if config.upsampler == "lau":
+        options = {"scale": max(1, head.out_stride // 2), **options}
+    elif config.upsampler == "dupsampling":
+        options = {"scale": head.out_stride, **options}
+        if options["scale"] != head.out_stride:
+            raise ValueError(
+                f"output_stride: the windows of this DUpsampling are {options['scale']} pixels wide, "
+                f"so its features must have that stride; got {head.out_stride}"
+            )
+    return replace(config, upsampler_options=options, mean=config.mean or backbone.mean, std=config.std or backbone.std)
 
 
 def _auxiliaries(config: ModelConfig, backbone: Backbone, classes: int) -> dict[str, Auxiliary]:
@@ -98,17 +165,32 @@ def _auxiliaries(config: ModelConfig, backbone: Backbone, classes: int) -> dict[
     return {config.auxiliary.replace(".", "_"): Auxiliary(backbone, config.auxiliary, classes)}
 
 
-def _check_part(kind: str, table: Mapping[str, type], name: str, options: Mapping[str, Any]) -> None:
+def _check_names(config: ModelConfig) -> None:
     """Raise a `ValueError` for unknown names, before any network is built or downloaded."""
+    inner = config.head_options.get("upsampler")
+    _check_part("head", HEADS, config.head, config.head_options)
+    _check_part("upsampler", UPSAMPLERS, config.upsampler, config.upsampler_options)
+    if inner is not None:
+        _check_part("head_options upsampler", UPSAMPLERS, inner, config.head_options.get("upsampler_options", {}))
+        if not UPSAMPLERS[inner].reads_scores:
+            raise ValueError(f"head_options upsampler: expected one that upsamples any map, got {inner!r}")
+    if config.fusion is not None:
+        _check_part("fusion", dict.fromkeys(FUSIONS, FusionHead), config.fusion, {})
+
+
+def _check_part(kind: str, table: Mapping[str, type], name: str, options: Mapping[str, Any]) -> None:
     if name not in table:
         raise ValueError(f"{kind}: expected one of {', '.join(table)}, got {name!r}")
-    known = signature(table[name]).parameters.keys() - {"in_channels"}
+    known = set(signature(table[name]).parameters) - _KNOWN
+    if "upsample" in known:  # a head with an upsampler inside, which a configuration names
+        known = known - {"upsample"} | {"upsampler", "upsampler_options"}
     if unknown := sorted(options.keys() - known):
         raise ValueError(f"{kind}_options: {name!r} knows {', '.join(sorted(known))}, got {', '.join(unknown)}")
 
 
-def _build(kind: str, part: type, in_channels: int, options: Mapping[str, Any]) -> Any:
-    given = {"in_channels": in_channels} if "in_channels" in signature(part).parameters else {}
+def _build(kind: str, part: type, known: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """A part from its options and from those of the known values that it asks for."""
+    given = {name: value for name, value in known.items() if name in signature(part).parameters}
     try:
         return part(**given, **options)
     except (TypeError, ValueError) as error:

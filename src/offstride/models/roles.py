@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from offstride.upsamplers import LaU
+from offstride.upsamplers import CascadedLaU, LaU
 
 
 class ParameterRole(NamedTuple):
@@ -28,7 +28,10 @@ def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole
     """Roles in the order of `model.named_parameters()`; `backbone` is a part of `model`."""
     in_backbone = {id(parameter) for parameter in backbone.parameters()}
     of_offsets = {
-        id(layer.weight) for module in model.modules() if isinstance(module, LaU) for layer in module.convolutions()
+        id(layer.weight)
+        for module in model.modules()
+        if isinstance(module, LaU | CascadedLaU)
+        for layer in module.convolutions()
     }
     roles = []
     for name, parameter in model.named_parameters():

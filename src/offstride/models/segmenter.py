@@ -3,7 +3,7 @@
 Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
 from offstride.field import BilinearField, LogitField
+from offstride.heads import Head
 from offstride.models.checkpoint import read_checkpoint, write_checkpoint
 from offstride.models.config import ModelConfig
 from offstride.models.parts import build_parts
@@ -58,7 +59,7 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        head: nn.Module,
+        head: Head,
         classifier: nn.Module,
         upsampler: Upsampler,
         auxiliary: Mapping[str, nn.Module],
@@ -102,16 +103,24 @@ class Segmenter(nn.Module):
         Raises:
             ValueError: If the images are not such a tensor.
         """
-        return self._main(self.backbone(images), images)
+        return self._main(self.head(self.backbone(images)), images)
 
-    def decode(self, images: Tensor) -> Decoded:
-        """Everything that a loss looks at, auxiliary heads included; arguments as for `field`."""
+    def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
+        """Everything that a loss looks at, auxiliary heads included.
+
+        Args:
+            images: As for `field`.
+            closed: Levels, counted from the finest, whose gate is set to zero (GFF, Fig. 9b).
+
+        Raises:
+            ValueError: If the images are no such tensor, or there is no such gate.
+        """
         features = self.backbone(images)
-        return Decoded(self._main(features, images), self._auxiliary(features, images))
+        found = self.head.decode(features, closed)
+        return Decoded(self._main(found.map, images), self._auxiliary(features, images), found.scene, found.gates)
 
-    def _main(self, features: list[Tensor], images: Tensor) -> LogitField:
+    def _main(self, decoded: Tensor, images: Tensor) -> LogitField:
         H, W = images.shape[2:]
-        decoded = self.head(features)
         return self.upsampler(self.classifier(decoded), decoded, (H, W))
 
     def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:

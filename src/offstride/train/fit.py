@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -122,8 +121,8 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
 
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
     """The untrained model of a recipe."""
-    fields = asdict(recipe.model)
-    return create_model(classes=classes, pretrained=fields.pop("pretrained"), **fields)
+    model = recipe.model
+    return create_model(model.preset, classes=classes, pretrained=model.pretrained, **model.settings())
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:

@@ -68,7 +68,12 @@ class SegmentationModule(L.LightningModule):
         images, labels = batch
         decoded = self.model.decode(images.to(memory_format=self.layout))
         terms = segmentation_losses(
-            decoded.main, decoded.auxiliary, labels, self.recipe.loss, across=mean_across_processes
+            decoded.main,
+            decoded.auxiliary,
+            labels,
+            self.recipe.loss,
+            scene=decoded.scene,
+            across=mean_across_processes,
         )
         losses = {"loss": torch.stack(list(terms.values())).sum()}
         losses |= {f"loss_{name}": term.detach() for name, term in terms.items()}

@@ -52,26 +52,47 @@ class ModelRecipe:
     """Which model to build; the number of classes and the normalisation follow from data and backbone.
 
     Args:
-        backbone: Any timm model with `features_only`.
+        preset: Name of a published model (`offstride models` lists them); what is set below replaces its settings.
+        backbone: Any timm model with `features_only`, or one of ours.
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
-        output_stride: 8, 16 or 32.
-        head: `"fcn"` or `"aspp"`.
-        upsampler: `"bilinear"` or `"lau"`.
+        output_stride: 8, 16 or 32, and more for cascades.
+        multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3).
+        cascade: Last block of a cascade: 5, 6 or 7 (DeepLabv3).
+        taps: Further features of the backbone, by name (DUpsampling).
+        head: See `ModelConfig`.
+        upsampler: Likewise.
+        fusion: Likewise.
         auxiliary: Name of the backbone feature that feeds an auxiliary FCN head.
         backbone_options: Passed on to timm.
         head_options: Arguments of the head.
         upsampler_options: Arguments of the upsampler.
+        fusion_options: Arguments of the fusion.
     """
 
+    preset: str | None = None
     backbone: str = "mobilenetv2_100"
     pretrained: bool | str = False
     output_stride: int = 16
+    multi_grid: list[int] | None = None
+    cascade: int | None = None
+    taps: list[str] = field(default_factory=list)
     head: str = "fcn"
     upsampler: str = "bilinear"
+    fusion: str | None = None
     auxiliary: str | None = None
     backbone_options: dict[str, Any] = field(default_factory=dict)
     head_options: dict[str, Any] = field(default_factory=dict)
     upsampler_options: dict[str, Any] = field(default_factory=dict)
+    fusion_options: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """Fields of `ModelConfig` that are to be set: all of them, or those that differ from a preset's."""
+        values = asdict(self)
+        del values["preset"], values["pretrained"]
+        if self.preset is None:
+            return values
+        defaults = asdict(ModelRecipe())
+        return {name: value for name, value in values.items() if value != defaults[name]}
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,10 @@ class CascadedLaU(Upsampler):
             raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
         check_origin(origin)
         self.origin: Origin = origin
-        self.reduce = nn.Sequential(nn.Conv2d(in_channels, hidden, 1, bias=False), nn.LeakyReLU(0.01))
+        reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
+        nn.init.xavier_uniform_(reduce.weight)
+        self.reduce = nn.Sequential(reduce, nn.LeakyReLU(0.01))
         self.steps = nn.ModuleList(OffsetStep(hidden, scale, init) for scale in scales)
-        nn.init.xavier_uniform_(self.reduce[0].weight)
 
     def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
         """See `Upsampler`."""

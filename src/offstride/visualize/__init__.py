@@ -1,6 +1,16 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
+from offstride.visualize.decoder_page import (
+    DecoderPage,
+    Panel,
+    Scene,
+    Shot,
+    render_decoder_page,
+    save_picture,
+    write_decoder_page,
+)
 from offstride.visualize.details import Box, busiest_box, magnify, mark
+from offstride.visualize.gates import Effect, class_changes, effect, gate_picture
 from offstride.visualize.legend import legend
 from offstride.visualize.masks import class_borders, colorize, compare_errors, overlay, save_label_png
 from offstride.visualize.offsets import color_wheel, heatmap, offset_arrows, offset_colors, offset_limit
@@ -9,14 +19,22 @@ from offstride.visualize.report import Curve, Example, Report, Row, render_repor
 __all__ = [
     "Box",
     "Curve",
+    "DecoderPage",
+    "Effect",
     "Example",
+    "Panel",
     "Report",
     "Row",
+    "Scene",
+    "Shot",
     "busiest_box",
     "class_borders",
+    "class_changes",
     "color_wheel",
     "colorize",
     "compare_errors",
+    "effect",
+    "gate_picture",
     "heatmap",
     "legend",
     "magnify",
@@ -25,7 +43,10 @@ __all__ = [
     "offset_colors",
     "offset_limit",
     "overlay",
+    "render_decoder_page",
     "render_report",
     "save_label_png",
+    "save_picture",
+    "write_decoder_page",
     "write_report",
 ]

@@ -5,27 +5,18 @@ The page needs no network and no JavaScript, follows the reader's light or dark 
 
 import math
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from offstride.data.catalog import ClassSet
-from offstride.visualize.curves import Curve, lay_out
-from offstride.visualize.embed import data_uri
+from offstride.visualize.curves import Curve
 from offstride.visualize.masks import Color
-from offstride.visualize.offsets import color_wheel
-from offstride.visualize.tables import Row, cells, difference
+from offstride.visualize.page import template, versions, write_page
+from offstride.visualize.tables import Row
 
 Pictures = Mapping[str, np.ndarray]
-
-
-def _versions() -> dict[str, str]:
-    return {"Python": platform.python_version()} | {name: version(name) for name in ("offstride", "torch", "timm")}
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ class Report:
     examples: Sequence[Example] = ()
     offset_limit: float | None = None
     notes: Sequence[str] = ()
-    versions: Mapping[str, str] = field(default_factory=_versions)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
     def __post_init__(self) -> None:
         for row in self.metrics:
@@ -103,17 +94,7 @@ class Report:
 
 def render_report(report: Report) -> str:
     """The page as HTML text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("offstride.visualize"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals.update(
-        cells=cells, color_wheel=color_wheel, data_uri=data_uri, difference=difference, lay_out=lay_out
-    )
-    page = environment.get_template("report.html")
+    page = template("report.html")
     return page.render(report=report, class_rows=_class_rows(report))
 
 
@@ -123,13 +104,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     Raises:
         ValueError: If the file cannot be written.
     """
-    path = Path(path)
-    text = render_report(report)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error
+    write_page(path, render_report(report))
 
 
 @dataclass(frozen=True)

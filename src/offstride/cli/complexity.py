@@ -1,0 +1,165 @@
+"""`offstride complexity`: what a model costs, and what the papers print about theirs."""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser, Namespace
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from offstride.cli.console import pick_device, progress_bar
+from offstride.cli.train import read_recipe
+from offstride.data.catalog import CAMVID, STREETS
+from offstride.field import argmax
+from offstride.models import Segmenter, create_model
+from offstride.models.complexity import Complexity, complexity
+from offstride.models.presets import PRESETS
+from offstride.models.published import PaperRow, paper_rows
+
+_PAPER_ROWS = 98  # roughly, for the progress bar
+_CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Count and time a model, or print the papers' figures beside ours."""
+    values = _parser(program).parse_args(arguments)
+    if values.paper:
+        return _print_paper(values)
+    if values.model is None:
+        raise ValueError("model: expected the name of a model (offstride models lists them), a recipe or a checkpoint")
+    model, own_size = _model(values.model, values.classes)
+    size = tuple(values.size) if values.size else own_size
+    found = complexity(model, size)
+    figures = _figures(values.model, found)
+    if values.seconds > 0:
+        figures |= _timed(model.to(pick_device(values.device)).eval(), size, values.seconds)
+    print(json.dumps(figures, indent=2)) if values.json else Console().print(_card(figures))
+    return 0
+
+
+def _parser(program: str) -> ArgumentParser:
+    result = ArgumentParser(
+        prog=program,
+        description="Parameters, multiply-adds, memory of activations and speed of a model.",
+        exit_on_error=False,
+    )
+    result.add_argument("model", nargs="?", type=str, help="name, recipe (.yaml) or checkpoint (.safetensors)")
+    result.add_argument("--classes", type=int | None, default=None, help="number of classes, if not the paper's")
+    result.add_argument("--size", type=list[int] | None, default=None, help="[height, width] of the image")
+    result.add_argument("--seconds", type=float, default=10, help="time spent on timing label maps; 0 for none")
+    result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
+    result.add_argument("--paper", action="store_true", help="published figures beside ours, for all papers")
+    result.add_argument("--measure", action="store_true", help="with --paper: time the models of tables of speeds")
+    result.add_argument("--json", action="store_true", help="print JSON")
+    return result
+
+
+def _model(source: str, classes: int | None) -> tuple[Segmenter, tuple[int, int]]:
+    """A model and the size that its costs are quoted for."""
+    if source in PRESETS:
+        return create_model(source, classes=classes), PRESETS[source].size
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        recipe = read_recipe(path)
+        found = classes or _CLASSES.get(recipe.data.name)
+        if found is None:
+            raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
+        return create_model(recipe.model.preset, classes=found, **recipe.model.settings()), recipe.data.crop
+    if path.suffix == ".safetensors":
+        return Segmenter.load(path), (512, 512)
+    raise ValueError(f"model: expected a name that `offstride models` lists, a recipe or a checkpoint, got {source!r}")
+
+
+def _figures(name: str, found: Complexity) -> dict[str, Any]:
+    return {
+        "model": name,
+        "size": list(found.size),
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "flops": found.flops,
+        "activation_bytes": found.activation_bytes,
+    }
+
+
+@torch.inference_mode()
+def _timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
+    """Median time from an image to its label map, in at most so many seconds once the first is done."""
+    device = next(model.parameters()).device
+    image = torch.rand(1, model.backbone.in_channels, *size, device=device)
+    spent: list[float] = []
+    argmax(model.field(image))
+    start = time.perf_counter()
+    while len(spent) < 3 or (time.perf_counter() - start < seconds and len(spent) < 100):
+        begun = time.perf_counter()
+        argmax(model.field(image)).sum().item()  # waits for the device
+        spent.append(time.perf_counter() - begun)
+    return {
+        "frames_per_second": 1 / statistics.median(spent),
+        "timed": len(spent),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _card(figures: dict[str, Any]) -> Table:
+    table = Table(show_header=False, title=figures["model"], title_justify="left")
+    rows = {
+        "image": "×".join(map(str, figures["size"])),
+        "parameters": f"{figures['parameters']:,}",
+        "multiply-adds": f"{figures['macs'] / 1e9:.3f} G",
+        "operations": f"{figures['flops'] / 1e9:.3f} G",
+        "activations kept for training": f"{figures['activation_bytes'] / 2**20:,.0f} MiB per image, float32",
+    }
+    if "timed" in figures:
+        where = f"{figures['device']}, {figures['threads']} threads, median of {figures['timed']}"
+        rows["images to label maps"] = f"{figures['frames_per_second']:.2f} per second ({where})"
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def _print_paper(values: Namespace) -> int:
+    device = pick_device(values.device)
+
+    def speed(name: str) -> float:
+        model = create_model(name).to(device).eval()
+        return _timed(model, PRESETS[name].size, values.seconds)["frames_per_second"]
+
+    with progress_bar("counting") as progress:
+        rows = paper_rows(lambda done: progress(done, _PAPER_ROWS), speed if values.measure else None)
+    if values.json:
+        print(json.dumps([row.to_dict() for row in rows], indent=2))
+        return 0
+    console, notes = Console(), list(dict.fromkeys(row.note for row in rows if row.note))
+    for paper, table in dict.fromkeys((row.paper, row.table) for row in rows):
+        chosen = [row for row in rows if (row.paper, row.table) == (paper, table)]
+        console.print(_paper_table(f"{paper}, Table {table}", chosen, notes))
+    for number, note in enumerate(notes, 1):
+        console.print(f"{number}  {note}", highlight=False)
+    return 0
+
+
+def _paper_table(title: str, rows: list[PaperRow], notes: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("row", "quantity"):
+        table.add_column(heading)
+    for heading in ("published", "ours", "note"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        note = str(notes.index(row.note) + 1) if row.note else ""
+        table.add_row(row.row, row.quantity.replace("_", " "), _short(row.published), _short(row.ours), note)
+    return table
+
+
+def _short(value: float | None) -> str:
+    """To the digits that the papers print."""
+    if value is None:
+        return "–"
+    if value < 1e4:
+        return f"{value:.2f}"
+    return f"{value / 1e6:.2f} M" if value < 1e8 else f"{value / 1e9:.2f} G"

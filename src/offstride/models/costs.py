@@ -1,0 +1,45 @@
+"""Costs of the published models, counted beforehand: `offstride models` lists them at once.
+
+`python -m offstride.models.costs` counts them again after a change; a test says when that is due.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from offstride.models.complexity import Complexity, complexity
+from offstride.models.create import create_model
+from offstride.models.presets import PRESETS
+from offstride.models.segmenter import Segmenter
+
+COSTS = Path(__file__).with_name("costs.json")
+
+
+def read_costs() -> dict[str, dict[str, int]]:
+    """`parameters` and `macs` of every published model, for an image of the size that its paper quotes."""
+    return json.loads(COSTS.read_text())
+
+
+@cache
+def count_preset(name: str, size: tuple[int, int] | None = None) -> Complexity:
+    """Costs of a published model, counted now; for an image of the size that its paper quotes unless one is given."""
+    return complexity(ghost_preset(name), size or PRESETS[name].size)
+
+
+def ghost_preset(name: str) -> Segmenter:
+    """A published model without values, which takes no time to initialise."""
+    with torch.device("meta"):
+        return create_model(name)
+
+
+def costs_of(name: str) -> dict[str, int]:
+    """An entry of the table."""
+    found = count_preset(name)
+    return {"parameters": found.parameters, "macs": found.macs}
+
+
+if __name__ == "__main__":
+    rows = [f"  {json.dumps(name)}: {json.dumps(costs_of(name))}" for name in PRESETS]
+    COSTS.write_text("{\n" + ",\n".join(rows) + "\n}\n")

@@ -1,0 +1,93 @@
+"""Every published model runs, trains, survives a checkpoint and keeps its parameters' names.
+
+After a change that is meant to rename parameters, `python tests/models/test_presets.py` writes their table again.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from offstride.field import argmax, cross_entropy
+from offstride.models import PRESETS, Segmenter, create_model
+from offstride.models.costs import costs_of, ghost_preset, read_costs
+from offstride.models.presets import preset_config
+
+NAMES = Path(__file__).with_name("parameter_names.json")
+every_preset = pytest.mark.parametrize("name", PRESETS)
+
+
+def names_of(model):
+    """A fingerprint of the names and shapes of all tensors, and their number."""
+    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in model.state_dict().items())
+    return [len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]]
+
+
+@every_preset
+def test_names_costs_and_other_strides(name):
+    model = ghost_preset(name)
+    assert names_of(model) == json.loads(NAMES.read_text())[name]
+    assert costs_of(name) == read_costs()[name]
+    stride = model.config.output_stride
+    if model.config.upsampler == "dupsampling":  # its windows are as large as the stride
+        return
+    with torch.device("meta"):
+        other = create_model(name, output_stride=16 if stride == 8 else 8)
+    assert names_of(other) == names_of(model)
+    image = torch.empty(2, 3, 100, 75, device="meta")
+    assert other.field(image).shape == (2, model.config.classes, 100, 75)
+
+
+def test_all_tables_have_the_same_models():
+    assert list(read_costs()) == list(json.loads(NAMES.read_text())) == list(PRESETS)
+
+
+@every_preset
+def test_it_trains_and_a_checkpoint_restores_it(name, tmp_path):
+    torch.manual_seed(0)
+    model = create_model(name, classes=3)
+    images = torch.randn(2, 3, 65, 49)
+    labels = torch.randint(0, 3, (2, 65, 49))
+    cross_entropy(model.field(images), labels).backward()
+    missing = [
+        each
+        for each, parameter in model.named_parameters()
+        if parameter.grad is None and not each.startswith(("auxiliary.", "head.scene", "head.context.scene"))
+    ]
+    unused = {part.rpartition(".")[0] for part in missing}
+    assert all(part.startswith("backbone.") for part in unused), missing
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    model.eval()
+    with torch.inference_mode():
+        expected = model(images[:1, :, :33, :35])
+        with torch.autocast("cpu", torch.bfloat16):
+            low = model.field(images[:1, :, :33, :35])
+            assert argmax(low).shape == (1, 33, 35)
+            assert low.dense().isfinite().all()
+        model.save(tmp_path / "model.safetensors")
+        del model
+        again = Segmenter.load(tmp_path / "model.safetensors")
+        assert torch.equal(again(images[:1, :, :33, :35]), expected)
+
+
+def test_the_classes_are_those_of_the_paper_or_ones_own():
+    assert preset_config("pspnet_resnet101").classes == 19
+    assert create_model("deeplabv3_mobilenetv2_aspp", classes=4).config.classes == 4
+
+
+def test_settings_replace_those_of_a_preset():
+    model = create_model("deeplabv3_mobilenetv2_aspp", classes=4, output_stride=8, upsampler="lau")
+    assert model.config.output_stride == 8
+    assert model.config.upsampler_options == {"scale": 4}
+
+
+def test_unknown_names_are_told_their_like():
+    with pytest.raises(ValueError, match=r"got 'pspnet_resnet110'; close: pspnet_resnet101"):
+        create_model("pspnet_resnet110", classes=2)
+
+
+if __name__ == "__main__":
+    rows = [f'  "{name}": {json.dumps(names_of(ghost_preset(name)))}' for name in PRESETS]
+    NAMES.write_text("{\n" + ",\n".join(rows) + "\n}\n")
