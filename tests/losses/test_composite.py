@@ -120,3 +120,17 @@ def test_a_configuration_names_what_is_wrong(change):
     ((name, value),) = change.items()
     with pytest.raises(ValueError, match=f"{name}: expected .*got {value!r}"):
         LossConfig(**change)
+
+
+def test_scores_for_the_scene_are_a_term_of_their_own():
+    case = make_case("center")
+    scores, offsets = case.leaves
+    field = LocatedField(scores, offsets, case.origin)
+    B, C = scores.shape[:2]
+    scene = torch.randn(B, C, requires_grad=True)
+    terms = segmentation_losses(field, {}, case.labels, LossConfig(scene=0.5), scene=scene)
+    present = torch.tensor([[(labels == c).any().item() for c in range(C)] for labels in case.labels]).float()
+    close(terms["scene"], 0.5 * F.binary_cross_entropy_with_logits(scene, present))
+    assert "scene" not in segmentation_losses(field, {}, case.labels, LossConfig())
+    with pytest.raises(ValueError, match="scene: expected a number of at least 0"):
+        LossConfig(scene=-1.0)

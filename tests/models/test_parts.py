@@ -58,16 +58,52 @@ def test_the_auxiliary_head_reads_its_feature():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"head": "fpn"}, "head: expected one of aspp, fcn, got 'fpn'"),
-        ({"upsampler": "cubic"}, "upsampler: expected one of bilinear, lau, got 'cubic'"),
+        ({"head": "fpn"}, "head: expected one of aspp, .*, psp, got 'fpn'"),
+        ({"upsampler": "cubic"}, "upsampler: expected one of bilinear, .*, got 'cubic'"),
         ({"head_options": {"chanels": 64}}, "head_options: 'fcn' knows channels, dilation, dropout, got chanels"),
         ({"head_options": {"in_channels": 64}}, "head_options: 'fcn' knows .* got in_channels"),
         ({"upsampler_options": {"scale": 4}}, "upsampler_options: 'bilinear' knows origin, got scale"),
         ({"head": "aspp", "head_options": {"rates": 6}}, "head_options: ASPPHead refuses {'rates': 6}"),
         ({"upsampler": "lau", "upsampler_options": {"scale": 0}}, "upsampler_options: LaU refuses {'scale': 0}"),
+        ({"fusion": "sum"}, "fusion: expected one of addition, .*, gff, got 'sum'"),
+        (
+            {"fusion": "gff", "fusion_options": {"levels": ["layer9"]}},
+            "fusion_options: FusionHead refuses .*'layer9'|layer9",
+        ),
+        (
+            {"head": "deeplabv3plus", "head_options": {"upsampler": "dupsampling"}},
+            "head_options upsampler: expected one that upsamples any map, got 'dupsampling'",
+        ),
+        (
+            {"upsampler": "dupsampling", "upsampler_options": {"scale": 8}},
+            "output_stride: the windows of this DUpsampling are 8 pixels wide.* got 16",
+        ),
         ({"auxiliary": "layer9"}, "auxiliary: expected one of the features act1, layer1, .*, got 'layer9'"),
     ],
 )
 def test_wrong_fields_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         build(**fields)
+
+
+def test_offsets_of_each_class_follow_their_number():
+    parts = build(upsampler="lau", upsampler_options={"scale": 2, "groups": "classes"})
+    assert parts.config.upsampler_options == {"scale": 2, "groups": 5}
+
+
+def test_an_upsampler_that_classifies_has_no_classifier_before_it():
+    parts = build(upsampler="dupsampling")
+    assert not list(parts.classifier.parameters())
+    assert parts.config.upsampler_options == {"scale": 16}
+
+
+def test_an_upsampler_inside_deeplabv3plus():
+    options = {"upsampler": "lau", "upsampler_options": {"scale": 4}, "channels": 32}
+    parts = build(head="deeplabv3plus", head_options=options)
+    assert isinstance(parts.head.upsample, LaU)
+    assert parts.head.upsample.vertical[0].in_channels == 32
+
+
+def test_lau_covers_half_of_what_a_decoder_leaves():
+    parts = build(head="deeplabv3plus", upsampler="lau")  # its map has stride 4
+    assert parts.upsampler.scale == 2

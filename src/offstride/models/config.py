@@ -28,7 +28,7 @@ class ModelConfig:
         head_options: Arguments of the head. Unless `rates` are among them, those of ASPP are (6, 12, 18), doubled at
             output stride 8 (DeepLabv3, §3.3).
         upsampler_options: Arguments of the upsampler. LaU covers half of the output stride unless `scale` is among
-            them, as in the paper (4 of 8).
+            them, as in the paper (4 of 8), and moves each class on its own with `groups: classes`.
         fusion_options: Arguments of the fusion, see `FusionHead`.
         auxiliary: Name of the backbone feature with an auxiliary FCN head, such as `layer3` of ResNets.
         mean: Mean colour of images in 0 … 1; the backbone's by default.

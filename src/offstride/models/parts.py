@@ -149,6 +149,8 @@ def _completed(config: ModelConfig, backbone: Backbone, head: Head) -> ModelConf
     options = config.upsampler_options
     if config.upsampler == "lau":
         options = {"scale": max(1, head.out_stride // 2), **options}
+        if options.get("groups") == "classes":
+            options["groups"] = config.classes
     elif config.upsampler == "dupsampling":
         options = {"scale": head.out_stride, **options}
         if options["scale"] != head.out_stride:

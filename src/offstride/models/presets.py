@@ -98,7 +98,7 @@ def _lau_baselines() -> dict[str, Preset]:
     found["encnet_resnet50_cascaded_lau"] = Preset(
         config | {"upsampler": "cascaded_lau"}, CONTEXT, LAU, "§4.2.1", "three cascaded 2× upsamplings"
     )
-    groups = {"upsampler": "lau", "upsampler_options": {"scale": 4, "groups": CONTEXT}}
+    groups = {"upsampler": "lau", "upsampler_options": {"scale": 4, "groups": "classes"}}
     found["encnet_resnet50_lau_per_class"] = Preset(config | groups, CONTEXT, LAU, "§3.1.2", "M = n")
     return found
 
@@ -231,8 +231,7 @@ def preset_config(name: str, classes: int | None = None) -> ModelConfig:
     """
     if name not in PRESETS:
         close = get_close_matches(name, PRESETS, cutoff=0.4)
-        raise ValueError(
-            f"model: no published model is called {name!r}" + (f"; close: {', '.join(close)}" if close else "")
-        )
+        hint = f"; close: {', '.join(close)}" if close else ""
+        raise ValueError(f"model: expected the name of a published model, got {name!r}{hint}")
     preset = PRESETS[name]
     return ModelConfig.from_dict({**preset.config, "classes": preset.classes if classes is None else classes})
