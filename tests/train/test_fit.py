@@ -46,6 +46,39 @@ def test_a_run_leaves_everything_behind(recipe, tmp_path):
     assert list((run / "tensorboard").iterdir())
 
 
+MODELS = {
+    "encnet": {"head": "encnet", "head_options": {"channels": 16, "codewords": 4}},
+    "psp, GFF, DFP": {
+        "head": "psp",
+        "head_options": {"channels": 16},
+        "fusion": "gff",
+        "fusion_options": {"width": 8, "pyramid": True},
+        "auxiliary": "layer3",
+    },
+    "DUpsampling": {
+        "head": "dupsampling_decoder",
+        "taps": ["layer1.0"],
+        "head_options": {"channels": 16, "low_channels": 4, "low_level": ["layer1.0"]},
+        "upsampler": "dupsampling",
+        "upsampler_options": {"channels": 8},
+    },
+    "pixel shuffle": {"upsampler": "pixel_shuffle", "upsampler_options": {}},
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_kind_of_model_trains(kind, recipe, change, tmp_path):
+    plain = {"upsampler": "bilinear", "upsampler_options": {}}
+    recipe = change(recipe, "model", **plain | MODELS[kind])
+    recipe = change(change(recipe, "loss", location="none"), "schedule", steps=2)
+    best = fit(recipe, tmp_path / "run")
+    row = read_history(tmp_path / "run" / "train.csv")[-1]
+    parts = [value for name, value in row.items() if name.startswith("loss_")]
+    assert row["loss"] == pytest.approx(sum(parts))
+    assert len(parts) == (2 if kind in ("encnet", "psp, GFF, DFP") else 1)  # the scene's classes, the auxiliary head
+    assert Segmenter.load(best).config.head == recipe.model.head
+
+
 @pytest.mark.parametrize("stop", [5, 6])  # between validations, and at one
 def test_a_stopped_run_continues_exactly(recipe, change, tmp_path, monkeypatch, stop):
     recipe = change(recipe, "model", head_options={"channels": 16, "dropout": 0.5})
