@@ -12,7 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
 from offstride.ops.cross_entropy import (
+    NO_TERMS,
+    Criterion,
     bilinear_loss,
     bilinear_pixel_losses,
     check_targets,
@@ -42,14 +44,6 @@ BAND_BYTES = 8 << 20
 Across = Callable[[Tensor], Tensor]
 """Replaces a count of this process by its mean over all processes. Gradients averaged over the processes then are those
 of the joined batch, however unevenly its valid pixels are shared out."""
-
-
-class Criterion(TypedDict):
-    """Options of a cross-entropy."""
-
-    weight: Tensor | None
-    label_smoothing: float
-    ignore_index: int
 
 
 class LogitField(ABC):
@@ -86,7 +80,7 @@ class LogitField(ABC):
         step = max(1, BAND_BYTES // (4 * B * C * W))
         return ((start, min(start + step, H)) for start in range(0, H, step))
 
-    def pixel_losses(self, labels: Tensor, criterion: "Criterion") -> Tensor:
+    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
         """`(B, H, W)` losses for checked labels."""
 
         def band_loss(start: int, stop: int) -> Tensor:
@@ -94,7 +88,7 @@ class LogitField(ABC):
 
         return torch.cat([_recomputed(band_loss, *band) for band in self.bands()], 1)
 
-    def loss(self, labels: Tensor, divisor: Tensor, criterion: "Criterion") -> Tensor:
+    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
         """Sum of the losses over a 0-dim divisor, for checked labels."""
         return self.pixel_losses(labels, criterion).sum() / divisor
 
@@ -250,7 +244,7 @@ class LocatedField(LogitField):
 
     def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
         divisors = torch.stack((divisor, divisor))
-        return located_loss(self.scores, self.offsets, labels, divisors, origin=self.origin, **criterion)
+        return located_loss(self.scores, self.offsets, labels, divisors, origin=self.origin, **NO_TERMS, **criterion)
 
     def label_map(self) -> Tensor:
         return upsample_argmax(self.scores, self._size(), offsets=self.offsets, origin=self.origin)

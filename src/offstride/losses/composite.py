@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from offstride.field import Across, BilinearField, LocatedField, LogitField, check_labels, cross_entropy
+from offstride.field import (
+    Across,
+    BilinearField,
+    LocatedField,
+    LogitField,
+    SubpixelField,
+    check_labels,
+    cross_entropy,
+)
+from offstride.losses.compressed_labels import compressed_label_loss
 from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Normalize
 from offstride.losses.offset_guided import offset_guided_loss
@@ -41,6 +50,10 @@ class LossConfig:
         hard_probability: Probability of the true class below which a pixel is kept in any case.
         auxiliary: Weight of each auxiliary cross-entropy: 0.2 in LaU and EncNet, 0.4 in PSPNet and GFF.
         scene: Weight of the loss for the presence of classes, where the head has scores for it (EncNet).
+        compressed: Weight of the regression to compressed labels (DUpsampling, Eq. 4), see `compressed_label_loss`; its
+            value is up to r² for windows of r.
+        main: Whether the cross-entropy, with what `location` adds to it, is minimised too. Without it `compressed` is
+            the pre-training of the paper, in which W and the mean window get no gradient.
     """
 
     location: LocationLoss = "none"
@@ -56,6 +69,8 @@ class LossConfig:
     hard_probability: float | None = None
     auxiliary: float = 0.2
     scene: float = 0.2
+    compressed: float = 0.0
+    main: bool = True
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -66,7 +81,7 @@ class LossConfig:
         ):
             if value not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {value!r}")
-        for name in ("penalty", "strength", "auxiliary", "scene"):
+        for name in ("penalty", "strength", "auxiliary", "scene", "compressed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
         if self.window < 1:
@@ -74,6 +89,8 @@ class LossConfig:
         for name, value in (("hard_share", self.hard_share), ("hard_probability", self.hard_probability)):
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"{name}: expected a number in (0, 1], got {value}")
+        if not self.main and not self.compressed:
+            raise ValueError("main: expected true where compressed is 0, got false: nothing would be left to minimise")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
 
@@ -98,22 +115,36 @@ def segmentation_losses(
         across: See `offstride.field.Across`.
 
     Returns:
-        `"main"`, `"scene"` if there are such scores, and one entry for each auxiliary prediction.
+        `"main"` and `"compressed"` as configured, `"scene"` if there are such scores, and one entry for each auxiliary
+        prediction.
 
     Raises:
-        ValueError: If a location loss is asked for a field without offsets, or labels do not fit.
+        ValueError: If a location loss is asked for a field without offsets, compressed labels for one without a
+            basis, or labels do not fit.
     """
     weight = None if config.class_weights is None else torch.tensor(config.class_weights, device=labels.device)
     options = {"weight": weight, "label_smoothing": config.label_smoothing, "across": across}
+    terms = {"main": _main_loss(main, labels, config, options)} if config.main else {}
+    if config.compressed:
+        terms["compressed"] = config.compressed * _compressed_loss(main, labels, across)
+    if scene is not None:
+        terms["scene"] = config.scene * scene_loss(scene, labels)
+    return terms | {
+        name: config.auxiliary * cross_entropy(field, labels, **options) for name, field in auxiliary.items()
+    }
+
+
+def _main_loss(main: LogitField, labels: Tensor, config: LossConfig, options: dict[str, Any]) -> Tensor:
+    """Cross-entropy of the main prediction, with what `location` adds to it."""
     field, target = supervision(main, labels, config.supervise_at)
     if config.hard_share < 1:
         target = hard_pixels(field, target, share=config.hard_share, probability=config.hard_probability)
     if config.location == "guided":
-        loss = offset_guided_loss(
+        return offset_guided_loss(
             field, target, penalty=config.penalty, ties=config.ties, normalize=config.normalize, **options
         )
-    elif config.location == "regression":
-        loss = offset_regression_loss(
+    if config.location == "regression":
+        return offset_regression_loss(
             field,
             target,
             penalty=config.penalty,
@@ -122,14 +153,14 @@ def segmentation_losses(
             normalize=config.normalize,
             **options,
         )
-    else:
-        loss = cross_entropy(field, target, **options)
-    terms = {"main": loss}
-    if scene is not None:
-        terms["scene"] = config.scene * scene_loss(scene, labels)
-    return terms | {
-        name: config.auxiliary * cross_entropy(field, labels, **options) for name, field in auxiliary.items()
-    }
+    return cross_entropy(field, target, **options)
+
+
+def _compressed_loss(main: LogitField, labels: Tensor, across: Across | None) -> Tensor:
+    if not isinstance(main, SubpixelField):
+        raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
+    check_labels(main, labels, IGNORE_INDEX)
+    return compressed_label_loss(main.codes, labels, main.weight, main.bias, across=across)
 
 
 def supervision(field: LogitField, labels: Tensor, at: SuperviseAt) -> tuple[LogitField, Tensor]:

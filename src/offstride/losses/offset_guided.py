@@ -7,7 +7,7 @@ from torch import Tensor
 
 from offstride.field import Across, LocatedField, LogitField, check_labels, pixel_losses
 from offstride.losses.location import Normalize, divisor, undisplaced
-from offstride.ops.cross_entropy import located_loss, penalised
+from offstride.ops.cross_entropy import NO_TERMS, located_loss, penalised
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import Ties, unimproved
 
@@ -54,7 +54,8 @@ def offset_guided_loss(
     if isinstance(field, LocatedField):
         divisors = torch.stack((divided_by, divided_by))
         place = (field.scores, field.offsets, target, divisors)
-        return located_loss(*place, origin=field.origin, guided=penalty, ties=ties, **options)
+        terms = NO_TERMS | {"guided": penalty, "ties": ties}
+        return located_loss(*place, origin=field.origin, **terms, **options)
     losses = pixel_losses(field, target, **options)
     with torch.no_grad():
         worse = unimproved(losses, pixel_losses(plain, target, **options), ties)

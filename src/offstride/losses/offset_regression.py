@@ -6,7 +6,7 @@ from torch import Tensor
 
 from offstride.field import Across, LocatedField, LogitField, check_labels, pixel_losses
 from offstride.losses.location import Normalize, divisor, located
-from offstride.ops.cross_entropy import located_loss, penalised
+from offstride.ops.cross_entropy import NO_TERMS, located_loss, penalised
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import best_displacement, coarse_losses, corner_candidates
 
@@ -54,7 +54,7 @@ def offset_regression_loss(
     target, count = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
     pixels = count if weight is None else check_labels(field, labels, ignore_index).valid
     divisors = torch.stack([divisor(normalize, labels, each, across) for each in (count, pixels)])
-    terms = {"guided": penalty, "regression": strength, "window": window}
+    terms = NO_TERMS | {"guided": penalty, "regression": strength, "window": window}
     if isinstance(field, LocatedField):
         found = (field.scores, field.offsets, target, divisors)
         return located_loss(*found, origin=field.origin, **terms, **options)

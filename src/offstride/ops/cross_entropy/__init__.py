@@ -13,20 +13,22 @@ Implementations (`impl`): `"cpu"` are compiled kernels, `"triton"` kernels for C
 device and in any precision, `"reference"` is the dense form. `"auto"` takes the fastest that serves the tensors.
 """
 
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 
 from offstride.ops.cross_entropy import operators, reference
+from offstride.ops.cross_entropy.options import NO_TERMS, Criterion, LocatedOptions, Options, Terms
 from offstride.ops.cross_entropy.reference import penalised, pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin
 from offstride.ops.implementation import Impl
 from offstride.ops.labels import IGNORE_INDEX
-from offstride.ops.location import Ties
 from offstride.ops.sample import check_sample
 
 __all__ = [
+    "NO_TERMS",
+    "Criterion",
     "bilinear_loss",
     "bilinear_pixel_losses",
     "check_targets",
@@ -83,12 +85,12 @@ def upsample_cross_entropy(
     check_origin(origin)
     check_scores(scores)
     labels = check_targets(scores, labels, labels.shape[1:], weight, label_smoothing, ignore_index)
-    options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    options = Options(origin=origin, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
     count = label_weight(labels, scores.shape[1], weight=weight, ignore_index=ignore_index)
     if reduction == "none":
-        return bilinear_pixel_losses(scores, labels, origin=origin, impl=impl, **options)
+        return bilinear_pixel_losses(scores, labels, impl=impl, **options)
     divisor = torch.ones_like(count) if reduction == "sum" else count.masked_fill(count == 0, 1)
-    return bilinear_loss(scores, labels, divisor, origin=origin, impl=impl, **options)
+    return bilinear_loss(scores, labels, divisor, impl=impl, **options)
 
 
 def located_cross_entropy(
@@ -144,20 +146,10 @@ def located_cross_entropy(
     count = label_weight(labels, scores.shape[1], weight=weight, ignore_index=ignore_index)
     pixels = count if weight is None else label_weight(labels, scores.shape[1], ignore_index=ignore_index)
     divisors = torch.stack((count, pixels))
-    return located_loss(
-        scores,
-        offsets,
-        labels,
-        divisors.masked_fill(divisors == 0, 1),
-        origin=origin,
-        guided=guided,
-        regression=regression,
-        window=window,
-        weight=weight,
-        label_smoothing=label_smoothing,
-        ignore_index=ignore_index,
-        impl=impl,
-    )
+    divisors = divisors.masked_fill(divisors == 0, 1)
+    terms = Terms(guided=guided, regression=regression, window=window, ties="penalize")
+    options = Options(origin=origin, weight=weight, label_smoothing=label_smoothing, ignore_index=ignore_index)
+    return located_loss(scores, offsets, labels, divisors, impl=impl, **terms, **options)
 
 
 def label_weight(
@@ -173,39 +165,20 @@ def label_weight(
 
 
 def bilinear_loss(
-    scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    *,
-    origin: Origin = "center",
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-    impl: Impl = "auto",
+    scores: Tensor, labels: Tensor, divisor: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]
 ) -> Tensor:
     """`upsample_cross_entropy` of checked arguments: the sum over a given 0-dim `divisor`, which is not 0."""
     if impl == "reference":
-        options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        return reference.bilinear(scores, labels, divisor, origin=origin, **options)
+        return reference.bilinear(scores, labels, divisor, **options)
     gradient = torch.is_grad_enabled() and scores.requires_grad
-    return operators.bilinear(scores, labels, divisor, weight, impl, origin, label_smoothing, ignore_index, gradient)[0]
+    return operators.bilinear(scores, labels, divisor, impl=impl, gradient=gradient, **options)[0]
 
 
-def bilinear_pixel_losses(
-    scores: Tensor,
-    labels: Tensor,
-    *,
-    origin: Origin = "center",
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-    impl: Impl = "auto",
-) -> Tensor:
+def bilinear_pixel_losses(scores: Tensor, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]) -> Tensor:
     """`upsample_cross_entropy(reduction="none")` of checked arguments."""
     if impl == "reference":
-        options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        return reference.bilinear_pixels(scores, labels, origin=origin, **options)
-    return operators.bilinear_pixels(scores, labels, weight, impl, origin, label_smoothing, ignore_index)
+        return reference.bilinear_pixels(scores, labels, **options)
+    return operators.bilinear_pixels(scores, labels, impl=impl, **options)
 
 
 def located_loss(
@@ -214,60 +187,25 @@ def located_loss(
     labels: Tensor,
     divisors: Tensor,
     *,
-    origin: Origin = "center",
-    guided: float | None = None,
-    regression: float | None = None,
-    window: int = 1,
-    ties: Ties = "penalize",
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
     impl: Impl = "auto",
+    **options: Unpack[LocatedOptions],
 ) -> Tensor:
-    """`located_cross_entropy` of checked arguments.
-
-    Args:
-        scores: `(B, C, h, w)`.
-        offsets: `(B, 2M, H, W)`.
-        labels: `(B, H, W)` uint8 or int64.
-        divisors: `(2,)`, not 0: what the sums of the classification losses and of the smooth-L1 distances are divided
-            by.
-        origin: Where an undisplaced pixel reads.
-        guided: λ.
-        regression: γ.
-        window: Reach of the search.
-        ties: Whether Eq. 3 penalises `L = L′` (as printed) or spares it (as released).
-        weight: `(C,)` class weights.
-        label_smoothing: Share of the target spread over all classes.
-        ignore_index: Label of pixels that do not count.
-        impl: Implementation.
+    """`located_cross_entropy` of checked arguments, with uint8 or int64 labels; `divisors` `(2,)`, not 0, are what the
+    sums of the classification losses and of the smooth-L1 distances are divided by.
     """
     if impl == "reference":
-        options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        terms = {"guided": guided, "regression": regression, "window": window, "ties": ties}
-        return reference.located(scores, offsets, labels, divisors, origin=origin, **terms, **options)
+        return reference.located(scores, offsets, labels, divisors, **options)
     gradient = torch.is_grad_enabled() and (scores.requires_grad or offsets.requires_grad)
-    terms = (guided, regression, window, ties)
-    rest = (origin, label_smoothing, ignore_index, gradient)
-    return operators.located(scores, offsets, labels, divisors, weight, impl, *terms, *rest)[0]
+    return operators.located(scores, offsets, labels, divisors, impl=impl, gradient=gradient, **options)[0]
 
 
 def located_pixel_losses(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    *,
-    origin: Origin = "center",
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-    impl: Impl = "auto",
+    scores: Tensor, offsets: Tensor, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]
 ) -> Tensor:
     """`(B, H, W)` losses of location-aware upsampling, for checked arguments."""
     if impl == "reference":
-        options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        return reference.located_pixels(scores, offsets, labels, origin=origin, **options)
-    return operators.located_pixels(scores, offsets, labels, weight, impl, origin, label_smoothing, ignore_index)
+        return reference.located_pixels(scores, offsets, labels, **options)
+    return operators.located_pixels(scores, offsets, labels, impl=impl, **options)
 
 
 def check_scores(scores: Tensor) -> None:

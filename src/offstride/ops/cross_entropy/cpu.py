@@ -3,12 +3,13 @@
 Shapes: scores (B, C, h, w), offsets (B, 2, H, W), labels (B, H, W). See docs/fused_loss.md for the algorithm.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from offstride.ops import native
-from offstride.ops.grid import Origin
-from offstride.ops.location import Ties
+from offstride.ops.cross_entropy.options import LocatedOptions, Options
 
 _NOISE = 2**13 * torch.finfo(torch.float32).eps
 
@@ -29,14 +30,11 @@ def bilinear(
     labels: Tensor,
     divisor: Tensor,
     *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
     gradient: bool,
+    **options: Unpack[Options],
 ) -> tuple[Tensor, Tensor | None]:
     """Mean loss, and its gradient to the scores."""
-    call = _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index)
+    call = _Call(scores, None, labels, options)
     found = call.run(divisor=float(divisor), gradient=gradient)
     return scores.new_tensor(found.loss / float(divisor), dtype=torch.float32), call.gradients[0]
 
@@ -44,28 +42,20 @@ def bilinear(
 def bilinear_pixels(
     scores: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """`(B, H, W)` losses."""
-    return _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index).pixels()
+    return _Call(scores, None, labels, options).pixels()
 
 
 def bilinear_pixels_backward(
     grad: Tensor,
     scores: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Gradient of `sum(grad * losses)` to the scores."""
-    call = _Call(scores, None, labels, origin, weight, label_smoothing, ignore_index)
+    call = _Call(scores, None, labels, options)
     call.run(pixel_weight=grad, gradient=True)
     return _there(call.gradients[0])
 
@@ -76,22 +66,16 @@ def located(
     labels: Tensor,
     divisors: Tensor,
     *,
-    origin: Origin,
-    guided: float | None,
-    regression: float | None,
-    window: int,
-    ties: Ties,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
     gradient: bool,
+    **options: Unpack[LocatedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Mean loss, and its gradients to scores and offsets."""
-    call = _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index)
+    call = _Call(scores, offsets, labels, options)
     divisor, pull_divisor = divisors.tolist()
+    guided, regression = options["guided"], options["regression"]
     call.task.location = 2 if regression is not None else 1 if guided is not None else 0
     call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
-    call.task.window, call.task.ties = window, int(ties == "spare")
+    call.task.window, call.task.ties = options["window"], int(options["ties"] == "spare")
     found = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
     loss = found.loss / divisor + found.strength * found.pull / pull_divisor
     return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
@@ -101,14 +85,10 @@ def located_pixels(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """`(B, H, W)` losses."""
-    return _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index).pixels()
+    return _Call(scores, offsets, labels, options).pixels()
 
 
 def located_pixels_backward(
@@ -116,14 +96,10 @@ def located_pixels_backward(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
-    call = _Call(scores, offsets, labels, origin, weight, label_smoothing, ignore_index)
+    call = _Call(scores, offsets, labels, options)
     call.run(pixel_weight=grad, gradient=True)
     to_scores, to_offsets = call.gradients
     return _there(to_scores), _there(to_offsets)
@@ -133,17 +109,10 @@ class _Call:
     """A task and the tensors that its pointers point into."""
 
     def __init__(
-        self,
-        scores: Tensor,
-        offsets: Tensor | None,
-        labels: Tensor,
-        origin: Origin,
-        weight: Tensor | None,
-        label_smoothing: float,
-        ignore_index: int,
+        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options | LocatedOptions
     ) -> None:
         self.types = scores.dtype, None if offsets is None else offsets.dtype
-        self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(weight)
+        self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(options["weight"])
         self.labels = labels.detach().contiguous()
         self.gradients: tuple[Tensor | None, Tensor | None] = (None, None)
         B, C, h, w = scores.shape
@@ -152,8 +121,8 @@ class _Call:
         )
         for name in ("scores", "offsets", "labels", "weight"):
             setattr(self.task, name, native.pointer(getattr(self, name)))
-        self.task.label_bytes, self.task.ignore_index = labels.element_size(), ignore_index
-        self.task.origin, self.task.smoothing = int(origin == "corner"), label_smoothing
+        self.task.label_bytes, self.task.ignore_index = labels.element_size(), options["ignore_index"]
+        self.task.origin, self.task.smoothing = int(options["origin"] == "corner"), options["label_smoothing"]
 
     def run(
         self,

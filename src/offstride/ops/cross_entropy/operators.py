@@ -6,6 +6,7 @@ are computed by the reference. `impl` names the module that does the work, or is
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +25,12 @@ def _serving(impl: str, scores: Tensor, offsets: Tensor | None = None) -> Module
     return importlib.import_module(f"{_PACKAGE}.{choose(impl, _PACKAGE, scores, offsets)}")
 
 
-def _options(origin: str, weight: Tensor | None, label_smoothing: float, ignore_index: int) -> dict:
+def _options(origin: str, weight: Tensor | None, label_smoothing: float, ignore_index: int) -> dict[str, Any]:
     return {"origin": origin, "weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
+
+
+def _terms(guided: float | None, regression: float | None, window: int, ties: str) -> dict[str, Any]:
+    return {"guided": guided, "regression": regression, "window": window, "ties": ties}
 
 
 def _loss_like(scores: Tensor) -> Tensor:
@@ -205,7 +210,7 @@ def located(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss, and its gradients to scores and offsets (empty unless asked for)."""
     options = _options(origin, weight, label_smoothing, ignore_index)
-    terms = {"guided": guided, "regression": regression, "window": window, "ties": ties}
+    terms = _terms(guided, regression, window, ties)
     serve = _serving(impl, scores, offsets).located
     loss, to_scores, to_offsets = serve(scores, offsets, labels, divisors, gradient=gradient, **terms, **options)
     return loss, _returned(to_scores, scores), _returned(to_offsets, offsets)
@@ -242,7 +247,7 @@ def _located_backward(ctx, grad, *_):
     if not torch.is_grad_enabled():
         return *(_scaled(each, grad) for each in found), *[None] * 12
     guided, regression, window, ties, origin, *rest = ctx.rest
-    terms = {"guided": guided, "regression": regression, "window": window, "ties": ties}
+    terms = _terms(guided, regression, window, ties)
     loss = reference.located(scores, offsets, labels, divisors, **terms, **_options(origin, weight, *rest))
     return *_again(loss, scores, offsets, grad), *[None] * 12
 

@@ -5,14 +5,18 @@ else can.
 Shapes: scores (B, C, h, w), offsets (B, 2M, H, W), labels (B, H, W).
 """
 
+from collections.abc import Iterator
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.ops.cross_entropy.options import Criterion, LocatedOptions, Options
+from offstride.ops.grid import coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 from offstride.ops.labels import IGNORE_INDEX
-from offstride.ops.location import Ties, best_displacement, coarse_losses, corner_candidates, unimproved
+from offstride.ops.location import Candidate, best_displacement, coarse_losses, corner_candidates, unimproved
 from offstride.ops.sample import located_sample
 
 
@@ -42,38 +46,27 @@ def pixel_cross_entropy(
     )
 
 
-def bilinear(scores: Tensor, labels: Tensor, divisor: Tensor, *, origin: Origin, **options) -> Tensor:
-    """Sum of the pixel losses of bilinearly upsampled scores over `divisor`; `options` as for `pixel_cross_entropy`."""
-    return bilinear_pixels(scores, labels, origin=origin, **options).sum() / divisor
+def bilinear(scores: Tensor, labels: Tensor, divisor: Tensor, **options: Unpack[Options]) -> Tensor:
+    """Sum of the pixel losses of bilinearly upsampled scores over `divisor`."""
+    return bilinear_pixels(scores, labels, **options).sum() / divisor
 
 
-def bilinear_pixels(scores: Tensor, labels: Tensor, *, origin: Origin, **options) -> Tensor:
+def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses of bilinearly upsampled scores."""
     size = (labels.shape[1], labels.shape[2])
-    rendered = bilinear_rows(scores, size, (0, size[0]), origin=origin, coarse=scores.shape[2])
-    return pixel_cross_entropy(rendered, labels, **options)
+    rendered = bilinear_rows(scores, size, (0, size[0]), origin=options["origin"], coarse=scores.shape[2])
+    return pixel_cross_entropy(rendered, labels, **_criterion(options))
 
 
 def located(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    divisors: Tensor,
-    *,
-    origin: Origin,
-    guided: float | None,
-    regression: float | None,
-    window: int,
-    ties: Ties,
-    **options,
+    scores: Tensor, offsets: Tensor, labels: Tensor, divisors: Tensor, **options: Unpack[LocatedOptions]
 ) -> Tensor:
     """Location-aware upsampling with the losses of LaU, Eqs. 3 and 4; see `offstride.ops.located_cross_entropy`."""
-    losses = located_pixels(scores, offsets, labels, origin=origin, **options)
-    ignore_index = options["ignore_index"]
+    placed: Options = {"origin": options["origin"], **_criterion(options)}
+    guided, regression = options["guided"], options["regression"]
+    losses = located_pixels(scores, offsets, labels, **placed)
     if regression is not None:
-        weighted = {name: options[name] for name in ("weight", "label_smoothing")}
-        coarse = coarse_losses(scores, **weighted)
-        candidates = corner_candidates(coarse, labels, origin=origin, ignore_index=ignore_index, window=window)
+        candidates = _candidates(scores, labels, options)
         offsets = offsets.to(coordinate_dtype(offsets.dtype))
         target, moved = best_displacement(losses, offsets, candidates)
         pull = F.smooth_l1_loss(offsets, target, reduction="none").mean(1).sum()  # 0 where nothing has to move
@@ -81,16 +74,28 @@ def located(
     if guided is not None:
         with torch.no_grad():
             still = offsets.new_zeros(()).expand(offsets.shape[0], 2, *offsets.shape[2:])
-            plain = located_pixels(scores, still, labels, origin=origin, **options)
-        losses = penalised(losses, unimproved(losses.detach(), plain, ties), guided)
+            plain = located_pixels(scores, still, labels, **placed)
+        losses = penalised(losses, unimproved(losses.detach(), plain, options["ties"]), guided)
     return losses.sum() / divisors[0]
 
 
-def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, *, origin: Origin, **options) -> Tensor:
+def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses of location-aware upsampling."""
-    return pixel_cross_entropy(located_sample(scores, offsets, origin=origin), labels, **options)
+    rendered = located_sample(scores, offsets, origin=options["origin"])
+    return pixel_cross_entropy(rendered, labels, **_criterion(options))
 
 
 def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
     """Weigh losses by `1 + penalty` where the mask is set (Λ of LaU, Eq. 3)."""
     return losses * torch.ones_like(losses).masked_fill(mask, 1 + penalty)
+
+
+def _candidates(scores: Tensor, labels: Tensor, options: LocatedOptions) -> Iterator[Candidate]:
+    coarse = coarse_losses(scores, weight=options["weight"], label_smoothing=options["label_smoothing"])
+    origin, ignore_index, window = options["origin"], options["ignore_index"], options["window"]
+    return corner_candidates(coarse, labels, origin=origin, ignore_index=ignore_index, window=window)
+
+
+def _criterion(options: Options) -> Criterion:
+    weight, smoothing, ignore_index = options["weight"], options["label_smoothing"], options["ignore_index"]
+    return {"weight": weight, "label_smoothing": smoothing, "ignore_index": ignore_index}

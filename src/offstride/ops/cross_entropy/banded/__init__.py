@@ -9,6 +9,8 @@ Shapes: scores (B, C, h, w), offsets (B, 2M, H, W), labels (B, H, W) uint8 or in
 Arguments were checked by the caller. Everything is computed in float32 or better, in the same order in every run.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,8 @@ from offstride.ops.cross_entropy.banded import phase, terms, tiled
 from offstride.ops.cross_entropy.banded.criterion import Criterion
 from offstride.ops.cross_entropy.banded.tiled import Reading
 from offstride.ops.cross_entropy.banded.upsampling import Upsampling
-from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.grid import coordinate_dtype
 
 __all__ = [
     "bilinear",
@@ -40,15 +43,11 @@ def bilinear(
     labels: Tensor,
     divisor: Tensor,
     *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
     gradient: bool,
+    **options: Unpack[Options],
 ) -> tuple[Tensor, Tensor | None]:
     """Sum of the losses of all valid pixels over `divisor`, and on request its gradient to the scores."""
-    upsampling = _upsampling(scores, labels, origin)
-    criterion = Criterion.of(scores, upsampling.dtype, weight, label_smoothing, ignore_index)
+    upsampling, criterion = _upsampling(scores, labels, options)
     total, grown = phase.total_loss(upsampling, labels, criterion, gradient=gradient)
     return _loss(total / divisor, scores), None if grown is None else (grown / divisor).to(scores.dtype)
 
@@ -57,15 +56,10 @@ def bilinear(
 def bilinear_pixels(
     scores: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """`(B, H, W)` losses, 0 at ignored pixels."""
-    upsampling = _upsampling(scores, labels, origin)
-    criterion = Criterion.of(scores, upsampling.dtype, weight, label_smoothing, ignore_index)
+    upsampling, criterion = _upsampling(scores, labels, options)
     return phase.pixel_losses(upsampling, labels, criterion)
 
 
@@ -74,15 +68,10 @@ def bilinear_pixels_backward(
     grad: Tensor,
     scores: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Gradient of `sum(grad · losses)` to the scores; `grad` is `(B, H, W)`."""
-    upsampling = _upsampling(scores, labels, origin)
-    criterion = Criterion.of(scores, upsampling.dtype, weight, label_smoothing, ignore_index)
+    upsampling, criterion = _upsampling(scores, labels, options)
     return phase.pixel_losses_backward(grad, upsampling, labels, criterion).to(scores.dtype)
 
 
@@ -93,36 +82,22 @@ def located(
     labels: Tensor,
     divisors: Tensor,
     *,
-    origin: Origin,
-    guided: float | None,
-    regression: float | None,
-    window: int,
-    ties: terms.Ties,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
     gradient: bool,
+    **options: Unpack[LocatedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Sums of the located losses, weighed by the location-aware terms, and of the pull towards better places over their
     `(2,)` divisors, and on request the gradients of their sum to scores and offsets.
-
-    Args:
-        guided: λ of LaU, Eq. 3 and 4, or None.
-        regression: γ of Eq. 4, or None.
-        window: Reach of the search for better places.
-        ties: Whether Eq. 3 penalises pixels that are as good undisplaced.
     """
-    reading = Reading(scores, offsets, origin)
-    criterion = Criterion.of(scores, reading.dtype, weight, label_smoothing, ignore_index)
-    if regression is not None:
-        judge = terms.regression_judge(reading, labels, criterion, guided or 0.0, window)
+    reading, criterion = _reading(scores, offsets, options)
+    guided, strength = options["guided"], options["regression"]
+    if strength is not None:
+        judge = terms.regression_judge(reading, labels, criterion, guided or 0.0, options["window"])
     elif guided is not None:
-        judge = terms.guided_judge(reading, labels, criterion, guided, ties)
+        judge = terms.guided_judge(reading, labels, criterion, guided, options["ties"])
     else:
         judge = terms.no_judge
-    strength = 0.0 if regression is None else regression
     loss, *gradients = tiled.total_loss(
-        reading, labels, criterion, judge, divisors, strength=strength, gradient=gradient
+        reading, labels, criterion, judge, divisors, strength=strength or 0.0, gradient=gradient
     )
     return _loss(loss, scores), gradients[0], gradients[1]
 
@@ -132,15 +107,10 @@ def located_pixels(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> Tensor:
     """`(B, H, W)` located losses, 0 at ignored pixels."""
-    reading = Reading(scores, offsets, origin)
-    criterion = Criterion.of(scores, reading.dtype, weight, label_smoothing, ignore_index)
+    reading, criterion = _reading(scores, offsets, options)
     return tiled.pixel_losses(reading, labels, criterion)
 
 
@@ -150,20 +120,21 @@ def located_pixels_backward(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
-    *,
-    origin: Origin,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
+    **options: Unpack[Options],
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `sum(grad · losses)` to scores and offsets; `grad` is `(B, H, W)`."""
-    reading = Reading(scores, offsets, origin)
-    criterion = Criterion.of(scores, reading.dtype, weight, label_smoothing, ignore_index)
+    reading, criterion = _reading(scores, offsets, options)
     return tiled.pixel_losses_backward(grad, reading, labels, criterion)
 
 
-def _upsampling(scores: Tensor, labels: Tensor, origin: Origin) -> Upsampling:
-    return Upsampling(scores, (labels.shape[1], labels.shape[2]), origin)
+def _upsampling(scores: Tensor, labels: Tensor, options: Options) -> tuple[Upsampling, Criterion]:
+    upsampling = Upsampling(scores, (labels.shape[1], labels.shape[2]), options["origin"])
+    return upsampling, Criterion.of(scores, upsampling.dtype, options)
+
+
+def _reading(scores: Tensor, offsets: Tensor, options: Options) -> tuple[Reading, Criterion]:
+    reading = Reading(scores, offsets, options["origin"])
+    return reading, Criterion.of(scores, reading.dtype, options)
 
 
 def _loss(total: Tensor, scores: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from offstride.ops.cross_entropy.options import Options
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.labels import is_valid
 
@@ -65,12 +66,10 @@ class Criterion(NamedTuple):
     ignore_index: int
 
     @classmethod
-    def of(
-        cls, scores: Tensor, dtype: torch.dtype, weight: Tensor | None, label_smoothing: float, ignore_index: int
-    ) -> "Criterion":
+    def of(cls, scores: Tensor, dtype: torch.dtype, options: Options) -> "Criterion":
         """Options for `(B, C, h, w)` scores and a type of the computation."""
-        weight = None if weight is None else weight.to(scores.device, dtype)
-        return cls(scores.shape[1], weight, label_smoothing, ignore_index)
+        weight = None if options["weight"] is None else options["weight"].to(scores.device, dtype)
+        return cls(scores.shape[1], weight, options["label_smoothing"], options["ignore_index"])
 
     def targets(self, labels: Tensor, dtype: torch.dtype, present: Tensor | None = None) -> Targets:
         """Look up labels of any shape; pixels that are not `present` do not count."""

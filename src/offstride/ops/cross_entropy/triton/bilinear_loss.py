@@ -10,17 +10,17 @@
 Shapes: scores (B, C, h, w), labels (B, H, W). See `place` for cells and `pack` for what the kernels read.
 """
 
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import torch
 import triton
 from torch import Tensor
 
+from offstride.ops.cross_entropy.options import Options
 from offstride.ops.cross_entropy.triton.bilinear_kernels import gather_kernel, gradient_kernel, losses_kernel
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.pack import Packed, pack
 from offstride.ops.cross_entropy.triton.total import total_kernel
-from offstride.ops.grid import Origin
 
 COLUMNS, ROWS = 64, 4
 """Of pixels, in one program of the first sweep."""
@@ -32,15 +32,6 @@ LOCATIONS = 16
 """In one program of the last step."""
 
 
-class Criterion(TypedDict):
-    """What all losses take."""
-
-    origin: Origin
-    weight: Tensor | None
-    label_smoothing: float
-    ignore_index: int
-
-
 class Job(NamedTuple):
     """What losses are computed of, and how."""
 
@@ -50,7 +41,7 @@ class Job(NamedTuple):
     classes: int
     weight: Tensor | None
     weight_sum: Tensor | None
-    criterion: Criterion
+    criterion: Options
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -71,7 +62,7 @@ class Job(NamedTuple):
         return torch.empty(shape, dtype=torch.float32, device=self.labels.device)
 
 
-def job(scores: Tensor, labels: Tensor, criterion: Criterion, *, maps: bool = False) -> Job:
+def job(scores: Tensor, labels: Tensor, criterion: Options, *, maps: bool = False) -> Job:
     """Pack the scores."""
     weight = criterion["weight"]
     weight = None if weight is None else weight.float().contiguous()
@@ -146,7 +137,7 @@ def gradient_of(
 
 
 def bilinear(
-    scores: Tensor, labels: Tensor, divisor: Tensor, *, gradient: bool, **criterion: Unpack[Criterion]
+    scores: Tensor, labels: Tensor, divisor: Tensor, *, gradient: bool, **criterion: Unpack[Options]
 ) -> tuple[Tensor, Tensor | None]:
     """Sum of the pixel losses over `divisor`, and its gradient to the scores."""
     with device_of(scores):
@@ -161,7 +152,7 @@ def bilinear(
         return loss, None
 
 
-def bilinear_pixels(scores: Tensor, labels: Tensor, **criterion: Unpack[Criterion]) -> Tensor:
+def bilinear_pixels(scores: Tensor, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses, 0 where the label is ignored."""
     with device_of(scores):
         losses = sweep(job(scores, labels, criterion), losses=True).losses
@@ -169,7 +160,7 @@ def bilinear_pixels(scores: Tensor, labels: Tensor, **criterion: Unpack[Criterio
     return losses
 
 
-def bilinear_pixels_backward(grad: Tensor, scores: Tensor, labels: Tensor, **criterion: Unpack[Criterion]) -> Tensor:
+def bilinear_pixels_backward(grad: Tensor, scores: Tensor, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
     """Gradient of `sum(grad * losses)` to the scores."""
     with device_of(scores):
         work = job(scores, labels, criterion)

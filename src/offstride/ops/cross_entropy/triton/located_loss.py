@@ -28,7 +28,8 @@ import torch
 import triton
 from torch import Tensor
 
-from offstride.ops.cross_entropy.triton.bilinear_loss import Criterion, Job, job, sweep
+from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.cross_entropy.triton.bilinear_loss import Job, job, sweep
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.located_kernels import (
     PENALIZE,
@@ -189,17 +190,14 @@ def located(
     labels: Tensor,
     divisors: Tensor,
     *,
-    guided: float | None,
-    regression: float | None,
-    window: int,
-    ties: Ties,
     gradient: bool,
-    **criterion: Unpack[Criterion],
+    **options: Unpack[LocatedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss, with `divisors` those of the cross-entropy and of the pull, and its gradients to scores and offsets."""
-    terms = Located(guided, regression, window, ties, divisors.contiguous())
+    given = (options["guided"], options["regression"], options["window"], options["ties"])
+    terms = Located(*given, divisors.contiguous())
     with device_of(scores):
-        work = job(scores, labels, criterion, maps=regression is not None)
+        work = job(scores, labels, options, maps=options["regression"] is not None)
         found = sweep_pixels(work, offsets, terms, gradient=gradient)
         if gradient:
             to_scores, loss = scatter(work, scores, offsets, terms, found)
@@ -210,7 +208,7 @@ def located(
         return loss, None, None
 
 
-def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Criterion]) -> Tensor:
+def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
     """`(B, H, W)` cross-entropies, 0 where the label is ignored."""
     with device_of(scores):
         losses = sweep_pixels(job(scores, labels, criterion), offsets, Located(), losses=True).losses
@@ -219,7 +217,7 @@ def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **criterion:
 
 
 def located_pixels_backward(
-    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Criterion]
+    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
     with device_of(scores):
