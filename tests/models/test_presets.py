@@ -48,8 +48,8 @@ def test_all_tables_have_the_same_models():
 def test_it_trains_and_a_checkpoint_restores_it(name, tmp_path):
     torch.manual_seed(0)
     model = create_model(name, classes=3)
-    images = torch.randn(2, 3, 65, 49)
-    labels = torch.randint(0, 3, (2, 65, 49))
+    images = torch.randn(2, 3, 41, 35)
+    labels = torch.randint(0, 3, (2, 41, 35))
     cross_entropy(model.field(images), labels).backward()
     missing = [
         each
@@ -61,15 +61,15 @@ def test_it_trains_and_a_checkpoint_restores_it(name, tmp_path):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
     model.eval()
     with torch.inference_mode():
-        expected = model(images[:1, :, :33, :35])
+        expected = model(images[:1, :, :33])
         with torch.autocast("cpu", torch.bfloat16):
-            low = model.field(images[:1, :, :33, :35])
+            low = model.field(images[:1, :, :33])
             assert argmax(low).shape == (1, 33, 35)
             assert low.dense().isfinite().all()
         model.save(tmp_path / "model.safetensors")
         del model
         again = Segmenter.load(tmp_path / "model.safetensors")
-        assert torch.equal(again(images[:1, :, :33, :35]), expected)
+        assert torch.equal(again(images[:1, :, :33]), expected)
 
 
 def test_the_classes_are_those_of_the_paper_or_ones_own():
