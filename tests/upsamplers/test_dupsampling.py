@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from offstride.field import SubpixelField, cross_entropy
-from offstride.upsamplers import DUpsampling
+from offstride.upsamplers import DUpsampling, LabelBasis, fit_label_basis
 
 B, D, C, R = 2, 6, 3, 4
 
@@ -30,7 +30,7 @@ def test_windows_are_linear_in_the_code(size):
     torch.manual_seed(0)
     upsampler = DUpsampling(D, C, R, channels=5).double()
     torch.nn.init.normal_(upsampler.bias)
-    torch.nn.init.constant_(upsampler.temperature, 1.7)
+    torch.nn.init.constant_(upsampler.log_temperature, 0.5)
     features = torch.randn(B, D, 3, 4, dtype=torch.float64)
     field = upsampler(features, features, size)
     assert field.shape == (B, C, *size)
@@ -92,3 +92,62 @@ def test_windows_must_cover_the_image():
 def test_the_field_is_a_subpixel_field():
     features = torch.randn(B, D, 3, 4)
     assert isinstance(DUpsampling(D, C, R)(features, features, (12, 16)), SubpixelField)
+
+
+def label_basis(channels=5):
+    labels = torch.randint(0, C, (4, 12, 16), generator=torch.Generator().manual_seed(0))
+    return fit_label_basis(labels, scale=R, classes=C, channels=channels)
+
+
+def test_codes_of_labels_come_back_as_labels(tmp_path):
+    """With W and the mean window of a basis, the codes of a label map decode to what the basis makes of it."""
+    basis = label_basis(R * R * C)
+    basis.save(tmp_path / "basis.safetensors")
+    upsampler = DUpsampling(D, C, R, channels=R * R * C)
+    upsampler.load_basis(tmp_path / "basis.safetensors")
+    labels = torch.randint(0, C, (B, 12, 16))
+    field = SubpixelField(basis.encode(labels), upsampler.weight, upsampler.bias, (12, 16), upsampler.temperature)
+    assert torch.equal(field.label_map().long(), labels)
+    one_hot = F.one_hot(labels, C).movedim(-1, 1).float()
+    torch.testing.assert_close(field.dense(), one_hot, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_leading_channels_of_a_basis(tmp_path, trainable):
+    basis = label_basis(8)
+    basis.save(tmp_path / "basis.safetensors")
+    upsampler = DUpsampling(D, C, R, channels=5, trainable=trainable)
+    upsampler.load_basis(tmp_path / "basis.safetensors")
+    assert torch.equal(upsampler.weight, basis.weight[..., :5])
+    assert torch.equal(upsampler.bias, basis.mean)
+    assert upsampler.weight.requires_grad == upsampler.bias.requires_grad == trainable
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((C, R + 1, 5), "scale: expected 5 as in the model, got 4"),
+        ((C + 1, R, 5), "classes: expected 4 as in the model, got 3"),
+        ((C, R, 6), "channels: expected at least 6 as in the model, got 5"),
+    ],
+)
+def test_a_basis_must_fit(tmp_path, arguments, message):
+    path = tmp_path / "basis.safetensors"
+    label_basis().save(path)
+    upsampler = DUpsampling(D, *arguments)
+    before = {name: value.clone() for name, value in upsampler.state_dict().items()}
+    with pytest.raises(ValueError, match=rf"basis\.safetensors: {message}"):
+        upsampler.load_basis(path)
+    with pytest.raises(ValueError, match=message):
+        upsampler.set_basis(LabelBasis.load(path))
+    assert all(torch.equal(value, before[name]) for name, value in upsampler.state_dict().items())
+
+
+def test_the_temperature_stays_positive():
+    """One step that would throw the temperature itself below zero."""
+    upsampler = DUpsampling(D, C, R)
+    assert upsampler.temperature.item() == 1
+    optimizer = torch.optim.SGD(upsampler.parameters(), lr=1.0)
+    (5 * upsampler.temperature).backward()
+    optimizer.step()
+    assert upsampler.temperature.item() == pytest.approx(2.718281828**-5)

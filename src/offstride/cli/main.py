@@ -14,6 +14,8 @@ COMMANDS = {
     "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
     "models": ("offstride.cli.models", "list the models of the papers, with what they cost"),
     "complexity": ("offstride.cli.complexity", "count and time a model; published figures beside ours"),
+    "fit-upsampling": ("offstride.cli.fit_upsampling", "learn what DUpsampling decodes with, from labels"),
+    "upper-bound": ("offstride.cli.upper_bound", "measure what a decoder could reach at best, from labels alone"),
     "visualize": ("offstride.cli.visualize", "show how a model labels images: offsets, gates, confidence"),
     "data check": ("offstride.cli.data_check", "look for what is wrong with a data set, before training"),
     "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),

@@ -6,6 +6,7 @@ from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS, ClassSet, voc_colors
 from offstride.data.decode import read_image, read_mask
 from offstride.data.folder import FolderDataset
+from offstride.data.labels import LabelMaps
 from offstride.data.sample import Sample, SampleSet
 from offstride.data.stream import SampleStream, TrainingSet, derive_seed
 from offstride.data.streets import Streets
@@ -21,6 +22,7 @@ __all__ = [
     "ClassSet",
     "EvalTransform",
     "FolderDataset",
+    "LabelMaps",
     "Sample",
     "SampleSet",
     "SampleStream",

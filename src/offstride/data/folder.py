@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from offstride.data.catalog import ClassSet
@@ -39,14 +40,23 @@ class FolderDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         pair = self._pairs[index]
-        image, mask = read_image(pair.image), read_mask(pair.label)
-        if image.shape[:2] != mask.shape:
+        image, label = read_image(pair.image), self.label(index)
+        if image.shape[:2] != label.shape:
             raise ValueError(
-                f"mask {pair.label}: expected the (height, width) of its image, {image.shape[:2]}, got {mask.shape}"
+                f"mask {pair.label}: expected the (height, width) of its image, {image.shape[:2]}, "
+                f"got {tuple(label.shape)}"
             )
-        try:
-            label = self.classes.encode(mask)
-        except ValueError as error:
-            raise ValueError(f"file {pair.label}: {error}") from error
         # Channels stay last in memory: that is what resizing of uint8 images is fast on.
-        return Sample(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label), pair.name)
+        return Sample(torch.from_numpy(image).permute(2, 0, 1), label, pair.name)
+
+    def label(self, index: int) -> Tensor:
+        """The label map of a sample, without its image: `(H, W)` uint8."""
+        path = self.label_file(index)
+        try:
+            return torch.from_numpy(self.classes.encode(read_mask(path)))
+        except ValueError as error:
+            raise ValueError(str(error) if str(path) in str(error) else f"file {path}: {error}") from error
+
+    def label_file(self, index: int) -> Path:
+        """The mask file of a sample."""
+        return self._pairs[index].label

@@ -1,5 +1,41 @@
-"""Data, inference and metrics together: how good a model is."""
+"""Data, inference and metrics together: how good a model is, and how good it could be."""
 
 from offstride.evaluate.evaluation import Evaluation, LabelledImages, evaluate, label_map
+from offstride.evaluate.label_shards import LabelShards, encode_dataset
+from offstride.evaluate.learned_bound import (
+    LabelNetwork,
+    LabelTraining,
+    LearnedBound,
+    Trained,
+    learned_bound,
+    mean_and_deviation,
+)
+from offstride.evaluate.upper_bound import (
+    Coarse,
+    Interpolation,
+    LabelDecoder,
+    label_decoder,
+    reconstruction_bound,
+    reconstruction_bounds,
+)
 
-__all__ = ["Evaluation", "LabelledImages", "evaluate", "label_map"]
+__all__ = [
+    "Coarse",
+    "Evaluation",
+    "Interpolation",
+    "LabelDecoder",
+    "LabelNetwork",
+    "LabelShards",
+    "LabelTraining",
+    "LabelledImages",
+    "LearnedBound",
+    "Trained",
+    "encode_dataset",
+    "evaluate",
+    "label_decoder",
+    "label_map",
+    "learned_bound",
+    "mean_and_deviation",
+    "reconstruction_bound",
+    "reconstruction_bounds",
+]

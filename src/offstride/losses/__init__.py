@@ -2,7 +2,7 @@
 
 from offstride.field import cross_entropy
 from offstride.losses.composite import LossConfig, segmentation_losses
-from offstride.losses.compressed_labels import compress_labels, compressed_label_loss
+from offstride.losses.compressed_labels import compressed_label_loss
 from offstride.losses.hard_pixels import hard_pixels
 from offstride.losses.location import Located, located
 from offstride.losses.offset_guided import offset_guided_loss
@@ -12,7 +12,6 @@ from offstride.losses.scene import scene_loss
 __all__ = [
     "Located",
     "LossConfig",
-    "compress_labels",
     "compressed_label_loss",
     "cross_entropy",
     "hard_pixels",

@@ -140,6 +140,23 @@ class Segmenter(nn.Module):
         """
         write_checkpoint(path, self.state_dict(), self.config, self.classes)
 
+    def start_from(self, path: str | Path) -> None:
+        """Take over all weights of a model file, and the normalisation of images that belongs to them.
+
+        The file's model may have another output stride; its parts must be the same.
+
+        Raises:
+            ValueError: Naming the path and what does not fit: other classes, tensors that are missing, unexpected or of
+                another shape. The model is unchanged then.
+        """
+        checkpoint = read_checkpoint(path)
+        try:
+            _check_classes(checkpoint.classes, checkpoint.config.classes, self.classes)
+            checkpoint.fill(self)
+            self.config = replace(self.config, mean=checkpoint.config.mean, std=checkpoint.config.std)
+        except ValueError as error:
+            raise ValueError(f"checkpoint {path}: {error}") from error
+
     @classmethod
     def load(
         cls,

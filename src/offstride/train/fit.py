@@ -21,11 +21,14 @@ from offstride.train.callbacks import Checkpoints, Recorder
 from offstride.train.module import SegmentationModule
 from offstride.train.progress import ProgressLine
 from offstride.train.recipe import DataRecipe, Recipe, recipe_to_dict
+from offstride.upsamplers import DUpsampling
 
 FREE = {
     "data.root",
     "data.workers",
+    "model.basis",
     "model.pretrained",
+    "model.start",
     "schedule.accelerator",
     "schedule.checkpoint_every",
     "schedule.devices",
@@ -120,20 +123,31 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
 
 
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
-    """The untrained model of a recipe."""
-    model = recipe.model
-    return create_model(model.preset, classes=classes, pretrained=model.pretrained, **model.settings())
+    """The model of a recipe before training, with the weights that the recipe starts from.
+
+    Raises:
+        ValueError: If it cannot be built, has no use for the basis, or the weights do not fit.
+    """
+    settings = recipe.model
+    pretrained = False if settings.start else settings.pretrained
+    model = create_model(settings.preset, classes=classes, pretrained=pretrained, **settings.settings())
+    if settings.basis is not None:
+        if not isinstance(model.upsampler, DUpsampling):
+            raise ValueError(f"basis: expected none for the upsampler {model.config.upsampler!r}, got {settings.basis}")
+        model.upsampler.load_basis(settings.basis)
+    if settings.start is not None:
+        model.start_from(settings.start)
+    return model
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:
     """Lightning's engine: one endless epoch of `steps` iterations."""
     schedule = recipe.schedule
-    world = schedule.devices * schedule.nodes
     return L.Trainer(
         accelerator=schedule.accelerator,
         devices=schedule.devices,
         num_nodes=schedule.nodes,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=_strategy(recipe),
         precision=schedule.precision,  # type: ignore[arg-type]
         max_steps=schedule.steps,
         max_epochs=-1,
@@ -150,6 +164,13 @@ def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], re
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _strategy(recipe: Recipe) -> str:
+    """How Lightning runs the processes; without the main loss some parameters (W, T) have no gradient."""
+    if recipe.schedule.devices * recipe.schedule.nodes == 1:
+        return "auto"
+    return "ddp" if recipe.loss.main else "ddp_find_unused_parameters_true"
 
 
 @rank_zero_only

@@ -55,6 +55,9 @@ class ModelRecipe:
         preset: Name of a published model (`offstride models` lists them); what is set below replaces its settings.
         backbone: Any timm model with `features_only`, or one of ours.
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
+        basis: File with a basis of the labels, which DUpsampling starts from (`offstride fit-upsampling` writes it).
+        start: Model file of an earlier run, whose weights training starts from, all of them: after a pre-training with
+            `loss.compressed`, say. It holds the basis already.
         output_stride: 8, 16 or 32, and more for cascades.
         multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3).
         cascade: Last block of a cascade: 5, 6 or 7 (DeepLabv3).
@@ -72,6 +75,8 @@ class ModelRecipe:
     preset: str | None = None
     backbone: str = "mobilenetv2_100"
     pretrained: bool | str = False
+    basis: Path | None = None
+    start: Path | None = None
     output_stride: int = 16
     multi_grid: list[int] | None = None
     cascade: int | None = None
@@ -85,10 +90,15 @@ class ModelRecipe:
     upsampler_options: dict[str, Any] = field(default_factory=dict)
     fusion_options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.basis is not None and self.start is not None:
+            raise ValueError(f"basis: expected none beside start, whose weights replace it, got {self.basis}")
+
     def settings(self) -> dict[str, Any]:
         """Fields of `ModelConfig` that are to be set: all of them, or those that differ from a preset's."""
         values = asdict(self)
-        del values["preset"], values["pretrained"]
+        for name in ("preset", "pretrained", "basis", "start"):
+            del values[name]
         if self.preset is None:
             return values
         defaults = asdict(ModelRecipe())

@@ -5,7 +5,22 @@ from offstride.upsamplers.bilinear import Bilinear
 from offstride.upsamplers.cascaded_lau import CascadedLaU
 from offstride.upsamplers.deformable import Deformable
 from offstride.upsamplers.dupsampling import DUpsampling
+from offstride.upsamplers.label_autoencoder import LabelAutoencoder, fit_label_autoencoder
+from offstride.upsamplers.label_basis import LabelBasis, fit_label_basis, fit_label_windows
 from offstride.upsamplers.lau import LaU
 from offstride.upsamplers.pixel_shuffle import PixelShuffle
 
-__all__ = ["Bilinear", "CascadedLaU", "DUpsampling", "Deformable", "LaU", "PixelShuffle", "Upsampler"]
+__all__ = [
+    "Bilinear",
+    "CascadedLaU",
+    "DUpsampling",
+    "Deformable",
+    "LaU",
+    "LabelAutoencoder",
+    "LabelBasis",
+    "PixelShuffle",
+    "Upsampler",
+    "fit_label_autoencoder",
+    "fit_label_basis",
+    "fit_label_windows",
+]

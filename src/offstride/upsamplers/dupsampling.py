@@ -4,6 +4,7 @@ Aggregation", Tian et al., CVPR 2019.
 Shapes: B batch, C classes, D feature channels, h×w coarse grid, r the window, H×W image.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from offstride.field import SubpixelField
 from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.label_basis import LabelBasis
 
 
 class DUpsampling(Upsampler):
@@ -22,13 +24,15 @@ class DUpsampling(Upsampler):
         classes: Number of classes C.
         scale: Window r: the stride of the features, unless the image is not to be reached.
         channels: Channels C̃ of the code: 64 with ResNet-50, 128 with Xception-65 in the paper.
-        temperature: Whether T is learned (from 1); 1 otherwise.
+        temperature: Whether T is learned (from 1); 1 otherwise. What is learned is its logarithm: at the rates of the
+            papers T itself soon steps over zero, where scores change their sign, and is thrown far away.
         trainable: Whether W and the mean window are trained. The paper does not say; both belong to the
             model's weights in any case.
 
     Attributes:
-        weight: `(r, r, C, C̃)` matrix W: row of the window, column, class, code. Random unless it is fitted to labels.
+        weight: `(r, r, C, C̃)` matrix W: row of the window, column, class, code. Random unless `load_basis` is called.
         bias: `(r, r, C)` mean window μ.
+        temperature: 0-dim T, or None where it is 1.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -53,12 +57,45 @@ class DUpsampling(Upsampler):
         self.encode = nn.Conv2d(in_channels, channels, 1)
         self.weight = nn.Parameter(torch.empty(scale, scale, classes, channels), trainable)
         self.bias = nn.Parameter(torch.zeros(scale, scale, classes), trainable)
-        self.temperature = nn.Parameter(torch.ones(())) if temperature else None
+        self.log_temperature = nn.Parameter(torch.zeros(())) if temperature else None
         nn.init.normal_(self.weight, std=channels**-0.5)
+
+    @property
+    def temperature(self) -> Tensor | None:
+        """See `DUpsampling`."""
+        return None if self.log_temperature is None else self.log_temperature.exp()
 
     def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> SubpixelField:
         """See `Upsampler`; both maps are the features."""
         return SubpixelField(self.encode(features), self.weight, self.bias, size, self.temperature)
+
+    def load_basis(self, path: str | Path) -> None:
+        """Take W and the mean window from a file that `LabelBasis.save` or `offstride fit-upsampling` wrote.
+
+        Raises:
+            ValueError: Naming the path and what does not fit, see `set_basis`.
+        """
+        basis = LabelBasis.load(path)
+        try:
+            self.set_basis(basis)
+        except ValueError as error:
+            raise ValueError(f"label basis {path}: {error}") from error
+
+    @torch.no_grad()
+    def set_basis(self, basis: LabelBasis) -> None:
+        """Take W and the mean window from a basis of the labels; of one with more channels, the leading ones.
+
+        Raises:
+            ValueError: If it has another window, other classes or fewer channels. The module is unchanged then.
+        """
+        r, _, classes, channels = self.weight.shape
+        for name, expected, got in (("scale", r, basis.scale), ("classes", classes, basis.classes)):
+            if expected != got:
+                raise ValueError(f"{name}: expected {expected} as in the model, got {got}")
+        if basis.channels < channels:
+            raise ValueError(f"channels: expected at least {channels} as in the model, got {basis.channels}")
+        self.weight.copy_(basis.weight[..., :channels])
+        self.bias.copy_(basis.mean)
 
     def extra_repr(self) -> str:
         """Show the window when printed."""

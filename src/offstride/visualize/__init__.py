@@ -1,5 +1,6 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
+from offstride.visualize.chart import ChartLine, save_chart
 from offstride.visualize.decoder_page import (
     DecoderPage,
     Panel,
@@ -18,6 +19,7 @@ from offstride.visualize.report import Curve, Example, Report, Row, render_repor
 
 __all__ = [
     "Box",
+    "ChartLine",
     "Curve",
     "DecoderPage",
     "Effect",
@@ -45,6 +47,7 @@ __all__ = [
     "overlay",
     "render_decoder_page",
     "render_report",
+    "save_chart",
     "save_label_png",
     "save_picture",
     "write_decoder_page",

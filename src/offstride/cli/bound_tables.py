@@ -1,0 +1,103 @@
+"""Upper bounds as tables and as a chart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from offstride.visualize import ChartLine, save_chart
+
+_NAMES = {"dupsampling": "DUpsampling", "bilinear": "bilinear", "nearest": "nearest"}
+_READ = {"average": "window, averaged", "point": "its central pixel", "": "window"}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A direct bound: labels to a coarse grid and back.
+
+    Attributes:
+        scale: Window r.
+        decoder: `"dupsampling"`, `"bilinear"` or `"nearest"`.
+        channels: Channels of the code of DUpsampling; classes of what is interpolated.
+        coarse: What is interpolated: `"average"` or `"point"`; None for DUpsampling.
+        miou: Share of 1.
+        pixel_accuracy: Likewise.
+    """
+
+    scale: int
+    decoder: str
+    channels: int
+    coarse: str | None
+    miou: float
+    pixel_accuracy: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A learned bound: mIoU of each seed, mean and standard deviation, shares of 1."""
+
+    scale: int
+    decoder: str
+    channels: int
+    steps: int
+    miou: list[float]
+    mean: float
+    sd: float
+
+
+def direct_table(rows: Sequence[Bound], title: str) -> Table:
+    """A row for each decoder, a column for each scale."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    scales = sorted({row.scale for row in rows})
+    for heading in ("decoder", "channels", "from"):
+        table.add_column(heading, justify="right" if heading == "channels" else "left")
+    for scale in scales:
+        table.add_column(f"1/{scale}", justify="right")
+    for key in sorted({(row.decoder, row.channels, row.coarse or "") for row in rows}, key=_order):
+        found = {row.scale: row.miou for row in rows if (row.decoder, row.channels, row.coarse or "") == key}
+        cells = [f"{100 * found[scale]:.2f}" if scale in found else "–" for scale in scales]
+        table.add_row(_NAMES[key[0]], str(key[1]), _READ[key[2]], *cells)
+    return table
+
+
+def _order(key: tuple[str, int, str]) -> tuple[int, int, str]:
+    return (list(_NAMES).index(key[0]), key[1], key[2])
+
+
+def learned_table(rows: Sequence[Learned], title: str) -> Table:
+    """A row for each network: mean and standard deviation over the seeds."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("decoder")
+    for heading in ("grid", "channels", "steps", "seeds", "mIoU*"):
+        table.add_column(heading, justify="right")
+    for row in sorted(rows, key=lambda row: (row.scale, row.decoder)):
+        score = f"{100 * row.mean:.2f} ± {100 * row.sd:.2f}" if len(row.miou) > 1 else f"{100 * row.mean:.2f}"
+        counts = (f"1/{row.scale}", str(row.channels), f"{row.steps:,}", str(len(row.miou)))
+        table.add_row(_NAMES[row.decoder], *counts, score)
+    return table
+
+
+def save_bounds(path: Path, rows: Sequence[Bound], title: str) -> None:
+    """Chart of the direct bounds: mIoU against the channels of the code, with a level for each interpolation of the
+    classes' shares.
+    """
+    lines = []
+    for colour, scale in enumerate(sorted({row.scale for row in rows})):
+        own = [row for row in rows if row.scale == scale]
+        code = sorted((float(row.channels), 100 * row.miou) for row in own if row.decoder == "dupsampling")
+        lines.append(ChartLine(f"DUpsampling 1/{scale}", code, colour))
+        for decoder, style in (("bilinear", "--"), ("nearest", ":")):
+            level = [(0.0, 100 * row.miou) for row in own if row.decoder == decoder and row.coarse == "average"]
+            lines.append(ChartLine(f"{decoder} 1/{scale}", level, colour, style))
+    ticks = sorted({row.channels for row in rows if row.decoder == "dupsampling"})
+    save_chart(
+        path,
+        lines,
+        x="channels of the code",
+        y="mIoU of the reconstruction, %",
+        title=f"Labels of {title}, to a coarse grid and back",
+        ticks=ticks,
+        logarithmic=True,
+    )

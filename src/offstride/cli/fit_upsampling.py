@@ -1,0 +1,107 @@
+"""`offstride fit-upsampling`: learn what DUpsampling decodes with from the labels of a data set."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.table import Table
+
+from offstride.cli.console import progress_bar
+from offstride.data import build_dataset
+from offstride.evaluate import LabelShards, encode_dataset
+from offstride.ops.label_basis import LabelCovariance
+from offstride.upsamplers import LabelAutoencoder, LabelBasis, fit_label_autoencoder, fit_label_windows
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Encode the label windows of a data set, fit, and write the file."""
+    values = _parser(program).parse_args(arguments)
+    start = time.perf_counter()
+    source = {"count": values.count, "size": values.size} if values.data == "streets" else {"root": values.root}
+    dataset = build_dataset(values.data, values.split, **source)
+    folder = values.windows or values.output.with_suffix(".windows")
+    with progress_bar("encoding label maps") as progress:
+        shards = encode_dataset(dataset, folder, scale=values.scale, workers=values.workers, progress=progress)
+    encoded = time.perf_counter()
+    covariance = LabelCovariance(shards)
+    with progress_bar(f"fitting ({values.method})") as progress:
+        result = _fit(covariance, values, progress)
+    result.save(values.output)
+    times = (encoded - start, time.perf_counter() - encoded)
+    Console().print(figures_table(values, shards, covariance, result.explained, times))
+    print(values.output)
+    return 0
+
+
+def _fit(covariance: LabelCovariance, values: Namespace, progress) -> LabelBasis | LabelAutoencoder:
+    common = {"channels": values.channels, "steps": values.steps, "seed": values.seed, "progress": progress}
+    if values.method == "autoencoder":
+        return fit_label_autoencoder(covariance, hidden=values.hidden, **common)
+    return fit_label_windows(covariance, method=values.method, tolerance=values.tolerance, **common)
+
+
+def _parser(program: str) -> ArgumentParser:
+    result = ArgumentParser(
+        prog=program,
+        description="Learn the basis of DUpsampling from labels: the projection P, its inverse W and the mean window.",
+        exit_on_error=False,
+    )
+    result.add_argument("--data", default="folder", help="folder, camvid or streets")
+    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
+    result.add_argument("--split", type=str | None, default="train", help="split to learn from; null if there are none")
+    result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes")
+    result.add_argument(
+        "--size", type=tuple[int, int] | None, default=None, help="[height, width] of procedural scenes"
+    )
+    result.add_argument("--scale", type=int, default=16, help="window r: the stride of the features")
+    result.add_argument("--channels", type=int, default=64, help="channels of the code")
+    result.add_argument(
+        "--method",
+        type=Literal["pca", "sgd", "autoencoder"],
+        default="pca",
+        help="the optimum in closed form, the same by gradient descent, or a non-linear auto-encoder",
+    )
+    result.add_argument("--output", type=Path, required=True, help="file to write (.safetensors)")
+    result.add_argument(
+        "--windows",
+        type=Path | None,
+        default=None,
+        help="folder of encoded windows, by default OUTPUT.windows; what is there already is not read again",
+    )
+    result.add_argument("--workers", type=int, default=1, help="processes that read and encode labels")
+    result.add_argument("--tolerance", type=float, default=1e-7, help="pca: residual of the eigenvectors over λ₁")
+    result.add_argument("--steps", type=int, default=4000, help="sgd, autoencoder: number of steps")
+    result.add_argument("--hidden", type=int, default=256, help="autoencoder: hidden units")
+    result.add_argument("--seed", type=int, default=0, help="of what is random")
+    return result
+
+
+def figures_table(
+    values: Namespace, shards: LabelShards, covariance: LabelCovariance, explained: float, times: tuple[float, float]
+) -> Table:
+    """What was learned from how much, and what it took."""
+    title = f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes"
+    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
+    table.add_column("")
+    table.add_column("", justify="right")
+    reused = f" ({shards.reused} of {len(shards)} files reused)" if shards.reused else ""
+    table.add_row("windows", f"{covariance.windows:,}")
+    table.add_row("distinct windows", f"{covariance.distinct:,}")
+    table.add_row("runs of one label", f"{covariance.runs:,}")
+    table.add_row("entries of a window", f"{covariance.size:,}")
+    table.add_row("total variance", f"{covariance.total_variance:.4g}")
+    table.add_row(f"explained by {values.channels} channels ({values.method})", f"{100 * explained:.2f} %")
+    table.add_row("time to encode", f"{times[0]:.1f} s{reused}")
+    table.add_row("time to fit", f"{times[1]:.1f} s")
+    table.add_row("peak memory", f"{_peak_memory() / 2**30:.2f} GiB")
+    return table
+
+
+def _peak_memory() -> int:
+    """Largest resident memory of this process or of one that it started, in bytes."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,51 @@
+"""The labels of a data set, without its images where these need not be read."""
+
+import json
+from hashlib import blake2b
+
+from torch import Tensor
+
+from offstride.data.folder import FolderDataset
+from offstride.data.sample import SampleSet
+from offstride.data.streets import Streets
+
+
+class LabelMaps:
+    """The label maps of a data set, as a sequence of `(H, W)` uint8 tensors.
+
+    Args:
+        dataset: Labelled images; of files only the masks are read.
+    """
+
+    def __init__(self, dataset: SampleSet) -> None:
+        self.dataset = dataset
+        self.classes = dataset.classes
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor:
+        if isinstance(self.dataset, FolderDataset):
+            return self.dataset.label(index)
+        return self.dataset[index].label
+
+    def fingerprint(self, indices: range) -> str:
+        """What names these maps: it changes when a file is replaced, the classes are others, or a drawn scene is.
+
+        Files are not read for it: their path, size and time of change are taken. Maps of a data set of another kind are
+        looked at.
+        """
+        digest = blake2b(json.dumps(self.classes.to_dict(), sort_keys=True).encode(), digest_size=8)
+        for index in indices:
+            digest.update(self._name(index))
+        return digest.hexdigest()
+
+    def _name(self, index: int) -> bytes:
+        if isinstance(self.dataset, FolderDataset):
+            path = self.dataset.label_file(index)
+            status = path.stat()
+            return repr((str(path.resolve()), status.st_size, status.st_mtime_ns)).encode()
+        if isinstance(self.dataset, Streets):
+            return repr(("streets", self.dataset.size, self.dataset.seed, self.dataset.split, index)).encode()
+        label = self[index]
+        return repr(tuple(label.shape)).encode() + label.numpy().tobytes()

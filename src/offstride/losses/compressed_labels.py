@@ -1,0 +1,97 @@
+"""Regression to compressed labels: "Decoders Matter for Semantic Segmentation: Data-Dependent Decoding Enables Flexible
+Feature Aggregation" (DUpsampling), Tian et al., CVPR 2019, Eqs. 2 and 4.
+
+Shapes: B batch, n classes, r window, C̃ channels of a code, h×w windows, H×W labels.
+
+Convention: a window of labels is the vector v = (r, r, n), flattened in this order (row of the window, column, class),
+one-hot per pixel. Ignored pixels and those beyond the map are of no class: n zeros.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from offstride.field import Across, divisor_of
+from offstride.ops.grid import coordinate_dtype
+from offstride.ops.label_basis import split_windows
+from offstride.ops.labels import IGNORE_INDEX, is_valid
+
+
+def compressed_label_loss(
+    codes: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    *,
+    ignore_index: int = IGNORE_INDEX,
+    across: Across | None = None,
+) -> Tensor:
+    """Squared distance ‖F − Ỹ‖² between codes and compressed labels (Eq. 4): sum over the channels, mean over the
+    windows.
+
+    Windows without a single valid pixel do not count; in others, ignored pixels are of no class, as they are to the
+    basis. With orthonormal columns the codes of a window have up to r² of squared length: that is where the loss
+    starts, far above a cross-entropy.
+
+    Args:
+        codes: `(B, C̃, h, w)` what the network says in place of the compressed labels.
+        labels: `(B, H, W)` integer classes, at most `(r·h, r·w)`.
+        weight: `(r, r, n, C̃)` matrix W, whose transpose compresses; no gradient flows to it.
+        mean: `(r, r, n)` mean window μ; no gradient either.
+        ignore_index: Label of pixels that do not count.
+        across: Turns the number of this batch's windows into what the sum is divided by; see `offstride.field.Across`.
+
+    Returns:
+        Scalar, float32 or better; 0 with zero gradients where no window counts.
+
+    Raises:
+        ValueError: If shapes do not fit, or on a CPU the labels contain a value that is no class.
+    """
+    if weight.ndim != 4 or weight.shape[0] != weight.shape[1]:
+        raise ValueError(f"weight: expected shape (r, r, n, C̃), got {tuple(weight.shape)}")
+    if mean.shape != weight.shape[:3]:
+        raise ValueError(f"mean: expected shape {tuple(weight.shape[:3])}, got {tuple(mean.shape)}")
+    if codes.ndim != 4:
+        raise ValueError(f"codes: expected shape (B, C̃, h, w), got {tuple(codes.shape)}")
+    if codes.shape[1] != weight.shape[-1]:
+        raise ValueError(f"codes: expected {weight.shape[-1]} channels as the weight has, got {codes.shape[1]}")
+    codes = codes.to(coordinate_dtype(codes.dtype))
+    if len(labels) != len(codes):
+        raise ValueError(f"labels: expected {len(codes)} maps, one for each code map, got {len(labels)}")
+    windows = _windows(labels, weight, (codes.shape[2], codes.shape[3]), ignore_index)
+    target = _compressed(windows, weight, mean).movedim(-1, 1).to(codes.dtype)
+    counted = (windows < weight.shape[2]).any(-1)
+    errors = (codes - target).square().sum(1).masked_fill(~counted, 0)
+    return errors.sum() / divisor_of(counted.sum().to(errors.dtype), across)
+
+
+def _windows(labels: Tensor, weight: Tensor, grid: tuple[int, int], ignore_index: int) -> Tensor:
+    """`(B, h, w, r·r)` labels by window; n where there is no class."""
+    r, classes, (h, w) = len(weight), weight.shape[2], grid
+    _check_labels(labels, classes, (r * h, r * w), ignore_index)
+    windows = split_windows(labels, scale=r, classes=classes, ignore_index=ignore_index)
+    return F.pad(windows, (0, 0, 0, w - windows.shape[2], 0, h - windows.shape[1]), value=classes)
+
+
+@torch.no_grad()
+def _compressed(windows: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
+    """`(…, C̃)` codes P(v − μ) of `(…, r·r)` windows. Pv is a sum of r² rows of W, one for each pixel of a class: v
+    itself is never built.
+    """
+    classes, table = weight.shape[2], weight.flatten(0, 2)
+    valid = windows < classes
+    rows = torch.arange(windows.shape[-1], device=windows.device) * classes + windows.masked_fill(~valid, 0)
+    sums = F.embedding_bag(rows.flatten(0, -2), table, mode="sum", per_sample_weights=valid.flatten(0, -2).to(table))
+    return (sums - mean.flatten().to(table) @ table).view(*windows.shape[:-1], -1)
+
+
+def _check_labels(labels: Tensor, classes: int, most: tuple[int, int], ignore_index: int) -> None:
+    if labels.ndim != 3 or labels.shape[1] > most[0] or labels.shape[2] > most[1]:
+        raise ValueError(f"labels: expected shape (B, H, W) of at most {most}, got {tuple(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels: expected an integer type, got {labels.dtype}")
+    if labels.device.type == "cpu":
+        found = labels[is_valid(labels, ignore_index)]
+        if len(found) and not 0 <= int(found.min()) <= int(found.max()) < classes:
+            stranger = int(found.max()) if int(found.max()) >= classes else int(found.min())
+            raise ValueError(f"labels: expected classes 0 to {classes - 1} or {ignore_index}, got {stranger}")

@@ -1,0 +1,81 @@
+"""Charts of a few lines, for documents: quantities against a number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e5ea2", "#c98a1b", "#4d4d4d")
+
+
+@dataclass(frozen=True)
+class ChartLine:
+    """A line, or a level where there is one point only.
+
+    Args:
+        name: What the legend says.
+        points: (x, y) from left to right; a single one is drawn over the whole width.
+        colour: Number of its colour: lines that belong together share one.
+        style: As matplotlib writes it: `"-"`, `"--"`, `":"`.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    colour: int = 0
+    style: str = "-"
+
+
+def save_chart(
+    path: str | Path,
+    lines: Sequence[ChartLine],
+    *,
+    x: str,
+    y: str,
+    title: str = "",
+    ticks: Sequence[float] = (),
+    logarithmic: bool = False,
+) -> None:
+    """Draw lines into a file.
+
+    Args:
+        path: Where to; its ending says the format (png, svg, pdf).
+        lines: What to draw.
+        x: What the horizontal axis shows.
+        y: What the vertical axis shows.
+        title: Above the chart.
+        ticks: Places on the horizontal axis that are named, all others are not.
+        logarithmic: Whether equal factors are equally wide on the horizontal axis.
+
+    Raises:
+        ValueError: If there is nothing to draw, or the ending is unknown.
+    """
+    if not any(line.points for line in lines):
+        raise ValueError("lines: expected at least one with points, got none")
+    path = Path(path)
+    figure = Figure(figsize=(7.2, 4.5), dpi=144, layout="constrained")
+    if path.suffix.removeprefix(".") not in FigureCanvasAgg(figure).get_supported_filetypes():
+        raise ValueError(f"path: expected a file ending such as .png, .svg or .pdf, got {str(path)!r}")
+    axes = figure.add_subplot()
+    for line in lines:
+        _draw(axes, line)
+    if logarithmic:
+        axes.set_xscale("log", base=2)
+    if ticks:
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    axes.set(xlabel=x, ylabel=y, title=title)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def _draw(axes, line: ChartLine) -> None:
+    look = {"color": _COLOURS[line.colour % len(_COLOURS)], "linestyle": line.style, "label": line.name}
+    if len(line.points) == 1:
+        axes.axhline(line.points[0][1], linewidth=1.2, **look)
+    elif line.points:
+        axes.plot(*zip(*line.points, strict=True), marker="o", markersize=4, linewidth=1.6, **look)

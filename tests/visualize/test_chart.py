@@ -1,0 +1,45 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from offstride.visualize import ChartLine, save_chart
+
+LINES = [ChartLine("rising", [(1, 1.0), (2, 2.0), (4, 3.0)], 0), ChartLine("level", [(0, 1.5)], 1, "--")]
+AXES = {"x": "channels", "y": "mIoU"}
+
+
+def shares(path, color):
+    """Rows and columns of the pixels of a colour, as shares of the picture."""
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    found = np.argwhere((abs(picture - np.array(color)) < 12).all(2))
+    return found / picture.shape[:2]
+
+
+def test_lines_are_where_they_should_be(tmp_path):
+    path = tmp_path / "deep" / "chart.png"
+    save_chart(path, LINES, **AXES, ticks=[1, 2, 4], logarithmic=True)
+    rising = shares(path, (0x1B, 0x6C, 0xA8))
+    chart = rising[rising[:, 1] < 0.75]  # to the right of it is the legend
+    left, right = chart[chart[:, 1] < 0.2], chart[chart[:, 1] > 0.6]
+    assert left[:, 0].mean() > right[:, 0].mean() + 0.5  # it rises: rows count from the top
+    level = shares(path, (0xD1, 0x49, 0x5B))
+    level = level[level[:, 1] < 0.75]
+    assert level[:, 0].std() < 0.01
+    assert np.ptp(level[:, 1]) > 0.5
+
+
+def test_names_and_ticks_are_written(tmp_path):
+    save_chart(tmp_path / "chart.svg", LINES, **AXES, title="Bounds", ticks=[1, 2, 4])
+    comments = re.findall(r"<!-- (.*?) -->", (tmp_path / "chart.svg").read_text())
+    assert {"rising", "level", "channels", "mIoU", "Bounds", "1", "2", "4"} <= set(comments)
+    assert "3" not in comments[:6]  # only the ticks that were named
+
+
+def test_what_cannot_be_drawn(tmp_path):
+    with pytest.raises(ValueError, match="lines: expected at least one with points"):
+        save_chart(tmp_path / "chart.png", [ChartLine("none", [])], **AXES)
+    with pytest.raises(ValueError, match="path: expected a file ending such as"):
+        save_chart(tmp_path / "chart.docx", LINES, **AXES)
+    assert not list(tmp_path.iterdir())
