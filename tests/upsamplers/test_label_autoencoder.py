@@ -18,7 +18,7 @@ def maps():
 @pytest.fixture(scope="module")
 def fitted(maps):
     windows = [label_windows(maps, scale=4, classes=3)]
-    return fit_label_autoencoder(windows, channels=4, hidden=32, steps=400, batch=64, rate=5e-3)
+    return fit_label_autoencoder(windows, channels=4, hidden=32, steps=250, batch=64, rate=5e-3)
 
 
 def test_it_is_two_layers_down_and_two_up(maps):
