@@ -53,7 +53,7 @@ def test_pretraining_then_training(staged, change, basis, tmp_path):
     regressed = weights(tmp_path / "first" / "last.safetensors")
     torch.testing.assert_close(regressed["upsampler.weight"], fitted.weight[..., :6], rtol=0, atol=0)
     torch.testing.assert_close(regressed["upsampler.bias"], fitted.mean, rtol=0, atol=0)
-    assert regressed["upsampler.log_temperature"] == 1
+    assert regressed["upsampler.log_temperature"] == 0
 
     second = change(staged, "model", start=tmp_path / "first" / "last.safetensors")
     begun = build_model(second, build_split(second.data, "train").classes)
