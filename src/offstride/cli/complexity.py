@@ -19,9 +19,8 @@ from offstride.field import argmax
 from offstride.models import Segmenter, create_model
 from offstride.models.complexity import Complexity, complexity
 from offstride.models.presets import PRESETS
-from offstride.models.published import PaperRow, paper_rows
+from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 
-_PAPER_ROWS = 98  # roughly, for the progress bar
 _CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
 
 
@@ -131,7 +130,7 @@ def _print_paper(values: Namespace) -> int:
         return _timed(model, PRESETS[name].size, values.seconds)["frames_per_second"]
 
     with progress_bar("counting") as progress:
-        rows = paper_rows(lambda done: progress(done, _PAPER_ROWS), speed if values.measure else None)
+        rows = paper_rows(lambda done: progress(done, PAPER_ROWS), speed if values.measure else None)
     if values.json:
         print(json.dumps([row.to_dict() for row in rows], indent=2))
         return 0

@@ -100,7 +100,7 @@ def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
-    """Everything but the rendering of fields that classify before: a subpixel field's scores are products too."""
+    """The forward pass. Fields are not rendered, except where rendering is a product of matrices (DUpsampling)."""
     decoded = model.decode(image) if auxiliary else None
     field = decoded.main if decoded else model.field(image)
     if not model.upsampler.reads_scores:

@@ -9,6 +9,9 @@ from offstride.models.complexity import decoder_flops
 from offstride.models.costs import count_preset, ghost_preset
 from offstride.models.presets import DEEPLABV3, DUPSAMPLING, GFF, LAU, PRESETS
 
+PAPER_ROWS = 85
+"""Number of rows that `paper_rows` gives."""
+
 _MIXED_UP = (
     "the printed base row is ASPP, not EncNet: ASPP-ResNet-50 with the unused ImageNet classifier has 41,821,411 "
     "parameters"
