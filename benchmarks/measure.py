@@ -18,7 +18,9 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536
 def interleave(functions, rounds):
     """Seconds of each function, called in turn, every other round backwards: median, quartiles and fastest.
 
-    What lives already is out of the garbage collector's sight, whose search would empty the caches between calls.
+    A call that is not timed comes right before each one that is: what the kernel still does for the function before,
+    mostly taking back its memory, is then nobody's, and every function finds the caches, the threads and the heap as it
+    leaves them itself. What lives already is out of the garbage collector's sight, whose search would empty the caches.
     """
     spent = {name: [] for name in functions}
     for function in functions.values():
@@ -28,6 +30,7 @@ def interleave(functions, rounds):
     for turn in range(rounds):
         for name in functions if turn % 2 else reversed(functions):
             gc.collect()
+            functions[name]()
             start = time.perf_counter()
             functions[name]()
             spent[name].append(time.perf_counter() - start)

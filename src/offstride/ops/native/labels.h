@@ -10,6 +10,9 @@
 
 INLINE Floats absolute(Floats x) { return (Floats)((Ints)x & 0x7fffffff); }
 INLINE Floats smaller(Floats a, Floats b) { return choose(a < b, a, b); }
+INLINE Floats bounded(Floats x) { /* NaN becomes -inf too */
+    return choose(x >= -HUGE_SCORE, smaller(x, all(HUGE_SCORE)), all(-INFINITY));
+}
 INLINE Ints choose_ints(Ints mask, Ints yes, Ints no) { return (Ints)choose(mask, (Floats)yes, (Floats)no); }
 INLINE Ints all_ints(int32_t value) { return value - (Ints){0}; }
 
@@ -25,13 +28,6 @@ INLINE int any(Ints mask) {
     int64_t found = words[0];
     for (size_t i = 1; i < sizeof(words) / 8; i++) found |= words[i];
     return found != 0;
-}
-
-INLINE Floats load_some(const float *from, int count) {
-    if (count == WIDTH) return load_any(from);
-    Floats found = all(0.0f);
-    for (int i = 0; i < count; i++) found[i] = from[i];
-    return found;
 }
 
 /* Labels x ... x + count - 1 of a line. Up to LANES bytes may be written where the line has them, so whoever writes a
@@ -58,15 +54,8 @@ INLINE void survey(const LabelWork *work, const float *scores, int64_t plane, in
     }
     for (int64_t c = 0; c < work->task->C; c++)
         for (int j = 0; j < many; j++) {
-            Floats score = load_some(scores + c * plane + j * WIDTH, count);
-            score = choose(score >= -HUGE_SCORE, smaller(score, all(HUGE_SCORE)), all(-INFINITY)); /* NaN too */
-            if (lines) {
-                float *to = lines + c * work->pitch + j * WIDTH;
-                if (count == WIDTH)
-                    store_any(to, score);
-                else
-                    memcpy(to, &score, (size_t)count * sizeof(float));
-            }
+            const Floats score = bounded(load_some(scores + c * plane + j * WIDTH, count));
+            if (lines) store_some(lines + c * work->pitch + j * WIDTH, score, count);
             const Ints greater = score > first[j];
             second[j] = choose(greater, first[j], larger(score, second[j]));
             first[j] = choose(greater, score, first[j]);
@@ -80,18 +69,16 @@ INLINE void survey(const LabelWork *work, const float *scores, int64_t plane, in
 }
 
 /* Scores of a coarse row, channels last. */
-INLINE void transpose(const LabelWork *work, const float *scores, int64_t plane, float *pixels) {
+INLINE void turn_row(const LabelWork *work, const float *scores, int64_t plane, float *pixels) {
     const int64_t C = work->task->C, w = work->task->w, padded = work->padded;
-    for (int64_t x = 0; x < w; x += STRETCH) {
-        const int64_t stop = least(x + STRETCH, w);
-        for (int64_t c = 0; c < C; c++)
-            for (int64_t i = x; i < stop; i++) {
-                const float score = scores[c * plane + i], bounded = score > HUGE_SCORE ? HUGE_SCORE : score;
-                pixels[i * padded + c] = score >= -HUGE_SCORE ? bounded : -INFINITY;
-            }
-        for (int64_t i = x; i < stop; i++)
-            for (int64_t c = C; c < padded; c++) pixels[i * padded + c] = -INFINITY;
-    }
+    for (int64_t x = 0; x < w; x += WIDTH)
+        for (int64_t c = 0; c < padded; c += WIDTH) {
+            Floats block[WIDTH];
+            for (int i = 0; i < WIDTH; i++)
+                block[i] = c + i < C ? bounded(load_some(scores + (c + i) * plane + x, w - x)) : all(-INFINITY);
+            transpose(block);
+            for (int i = 0; i < WIDTH && x + i < w; i++) store_any(pixels + (x + i) * padded + c, block[i]);
+        }
 }
 
 static void survey_row(LabelWork *work, int64_t image, int64_t row) {
@@ -114,7 +101,7 @@ static void survey_row(LabelWork *work, int64_t image, int64_t row) {
     if (lines)
         for (int64_t c = 0; c < task->C; c++) lines[c * work->pitch + w] = lines[c * work->pitch + w - 1];
     else
-        transpose(work, scores, plane, work->pixels + at * w * work->padded);
+        turn_row(work, scores, plane, work->pixels + at * w * work->padded);
 }
 
 /* The class of each cell between two coarse rows, if its four corners share it. */

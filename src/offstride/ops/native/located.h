@@ -77,35 +77,66 @@ INLINE Floats bounded_by_one(Floats x) {
     return choose(x > 1.0f, all(1.0f), x);
 }
 
+/* Coarse locations whose losses are fetched before the first is compared: a vector load soon after the stores of its
+ * single floats would wait for them. */
+enum { AHEAD = 4 };
+
+typedef struct {
+    _Alignas(64) float lse[AHEAD][LANES], value[AHEAD][LANES], mean[AHEAD][LANES], column[AHEAD][LANES];
+    float row[AHEAD];
+    int count;
+} Candidates;
+
 /* LANES floats from anywhere, one by one: vectors put together from them on the way were slower. */
-PLAIN_LOOPS static void fetch(const float *from, const int64_t *at, float *to) {
+PLAIN_LOOPS static void fetch(const float *from, const int32_t *at, float *to) {
     for (int i = 0; i < LANES; i++) to[i] = from[at[i]];
+}
+
+/* Of several equal losses the first one stays. */
+INLINE void compare(const Work *work, const Pixels *p, Candidates *found, float *best, float *best_y, float *best_x) {
+    for (int j = 0; j < found->count; j++)
+        for (int i = 0; i < LANES; i += WIDTH) {
+            const Floats loss = loss_of(work, load(found->lse[j] + i), load(found->value[j] + i), load(found->mean[j] + i),
+                                        load(p->class_weight + i));
+            const Ints less = loss < load(best + i);
+            store(best + i, choose(less, loss, load(best + i)));
+            store(best_y + i, choose(less, all(found->row[j]), load(best_y + i)));
+            store(best_x + i, choose(less, load(found->column[j] + i), load(best_x + i)));
+        }
+    found->count = 0;
 }
 
 /* The least loss among the coarse locations around each undisplaced pixel, and where it is; the first of several wins.
  * One coarse log-sum-exp map has them all: the loss of a label there is lse - score. */
-INLINE void search(const Work *work, int64_t image, int64_t y, int64_t x, int count, const Pixels *p, float *best,
-                   float *best_y, float *best_x) {
+INLINE void search(const Work *work, int64_t image, int64_t y, int64_t x, const Pixels *p, float *best, float *best_y,
+                   float *best_x) {
     const Task *task = work->task;
-    const int64_t reach = task->window - 1, map = image * task->h * task->w, last = task->w - 1;
+    const int64_t map = image * task->h * task->w;
+    const int32_t reach = (int32_t)task->window - 1, last = (int32_t)task->w - 1, padded = (int32_t)work->padded;
     const int64_t top = work->y.floor[y] > reach ? work->y.floor[y] - reach : 0;
     const int64_t bottom = least(work->y.ceiling[y] + reach, task->h - 1);
     const int wide = is_wide(work, image, top, bottom + 1);
+    Candidates found;
+    found.count = 0;
+    memset(found.mean, 0, sizeof(found.mean));
     for (int i = 0; i < LANES; i++) best[i] = INFINITY, best_y[i] = best_x[i] = 0.0f;
-    for (int64_t step = 0; step < 2 * task->window; step++) {
-        int64_t at[LANES], label_at[LANES];
-        _Alignas(64) float column[LANES], lse[LANES], value[LANES], mean[LANES] = {0};
-        for (int i = 0; i < LANES; i++) { /* where floor and ceiling agree, the last one comes twice */
-            const int64_t pixel = x + (i < count ? i : 0), wanted = work->x.floor[pixel] - reach + step;
-            const int64_t limit = least(work->x.ceiling[pixel] + reach, last), found = least(wanted, limit);
-            at[i] = found < 0 ? 0 : found;
-            label_at[i] = at[i] * work->padded + p->label[i];
-            column[i] = (float)at[i];
+    for (int32_t step = 0; step < 2 * task->window; step++) {
+        _Alignas(64) int32_t at[LANES], label_at[LANES];
+        _Alignas(64) float column[LANES];
+        for (int i = 0; i < LANES; i += WIDTH) { /* where floor and ceiling agree, the last one comes twice */
+            const Ints wanted = load_whole(work->x.floor + x + i) + (step - reach);
+            const Ints limit = load_whole(work->x.ceiling + x + i) + reach;
+            Ints place = lesser(wanted, lesser(limit, last - (Ints){0}));
+            place &= place >= 0;
+            *(Ints *)(at + i) = place;
+            *(Ints *)(label_at + i) = place * padded + *(const Ints *)(p->label + i);
+            store(column + i, floats(place));
         }
         for (int64_t row = top; row <= bottom; row++) {
             const float *line = work->table + (map + row * task->w) * work->padded;
-            const float *sums_of_line = work->coarse_lse + map + row * task->w;
-            fetch(sums_of_line, at, lse);
+            const int j = found.count++;
+            float *value = found.value[j], *mean = found.mean[j];
+            fetch(work->coarse_lse + map + row * task->w, at, found.lse[j]);
             fetch(line, label_at, value);
             if (task->smoothing != 0.0f)
                 for (int i = 0; i < LANES; i++) mean[i] = line[at[i] * work->padded + task->C];
@@ -113,15 +144,12 @@ INLINE void search(const Work *work, int64_t image, int64_t y, int64_t x, int co
                 const float *peaks = work->coarse_peak + map + row * task->w;
                 for (int i = 0; i < LANES; i++) value[i] -= peaks[at[i]], mean[i] -= work->weight_sum * peaks[at[i]];
             }
-            for (int i = 0; i < LANES; i += WIDTH) {
-                const Floats loss = loss_of(work, load(lse + i), load(value + i), load(mean + i), load(p->class_weight + i));
-                const Ints less = loss < load(best + i);
-                store(best + i, choose(less, loss, load(best + i)));
-                store(best_y + i, choose(less, all((float)row), load(best_y + i)));
-                store(best_x + i, choose(less, load(column + i), load(best_x + i)));
-            }
+            memcpy(found.column[j], column, sizeof(column));
+            found.row[j] = (float)row;
+            if (found.count == AHEAD) compare(work, p, &found, best, best_y, best_x);
         }
     }
+    compare(work, p, &found, best, best_y, best_x);
 }
 
 /* Eq. 4: what draws the offsets to the best place, and the penalty of the pixels for which it is better than their own. */
@@ -130,7 +158,7 @@ INLINE void regress(const Work *work, Unit *unit, int64_t y, int64_t x, int coun
     const float each = 0.5f * task->strength * task->pull_scale;
     _Alignas(64) float best[LANES], best_y[LANES], best_x[LANES], base[LANES];
     Floats pull = all(0.0f);
-    search(work, unit->image, y, x, count, p, best, best_y, best_x);
+    search(work, unit->image, y, x, p, best, best_y, best_x);
     copy_filled(base, work->x.base + x, count);
     for (int i = 0; i < LANES; i += WIDTH) {
         const Ints valid = load(p->valid + i) != 0.0f;

@@ -11,7 +11,7 @@ static void pack_row(Work *work, int64_t image, int64_t row) {
     unsigned char wide = 0;
     for (int64_t x = 0; x < task->w; x += STRETCH) {
         const int count = (int)least(STRETCH, task->w - x);
-        float top[STRETCH], bottom[STRETCH], odd[STRETCH];
+        float top[STRETCH] = {0}, bottom[STRETCH], odd[STRETCH];
         for (int i = 0; i < count; i++) top[i] = bottom[i] = line[x + i], odd[i] = 0.0f;
         for (int64_t c = 0; c < C; c++) {
             const float *scores = line + c * plane + x;
@@ -27,18 +27,19 @@ static void pack_row(Work *work, int64_t image, int64_t row) {
             wide |= !near;
             top[i] = near ? top[i] : odd[i] == 0.0f ? 0.5f * top[i] + 0.5f * bottom[i] : 0.0f;
         }
-        for (int64_t c = 0; c < C; c++) {
-            const float *scores = line + c * plane + x;
-            for (int i = 0; i < count; i++) table[(x + i) * padded + c] = scores[i] - top[i];
-        }
-        for (int i = 0; i < count; i++) {
-            float *pixel = table + (x + i) * padded;
-            for (int64_t c = C; c < padded; c++) pixel[c] = 0.0f;
-            if (task->smoothing != 0.0f) {
-                float mean = 0.0f;
-                for (int64_t c = 0; c < C; c++) mean += (task->weight ? task->weight[c] : 1.0f) * pixel[c];
-                pixel[C] = mean;
+        for (int i = 0; i < count; i += WIDTH)
+            for (int64_t c = 0; c < padded; c += WIDTH) {
+                Floats block[WIDTH];
+                const Floats shift = load_any(top + i);
+                for (int j = 0; j < WIDTH; j++)
+                    block[j] = c + j < C ? load_some(line + (c + j) * plane + x + i, count - i) - shift : all(0.0f);
+                transpose(block);
+                for (int j = 0; j < WIDTH && i + j < count; j++) store(table + (x + i + j) * padded + c, block[j]);
             }
+        for (int i = 0; i < count && task->smoothing != 0.0f; i++) {
+            float *pixel = table + (x + i) * padded, mean = 0.0f;
+            for (int64_t c = 0; c < C; c++) mean += (task->weight ? task->weight[c] : 1.0f) * pixel[c];
+            pixel[C] = mean;
         }
     }
     work->wide[image * task->h + row] = wide;
@@ -74,12 +75,18 @@ static void gather_row(Work *work, int64_t image, int64_t row, float *line) {
         for (int64_t i = 0; i < length; i++) line[i] += partial[i];
     }
     float *out = task->grad_scores + image * C * task->h * w + row * w;
-    for (int64_t c = 0; c < C; c++) {
-        const float weight = task->weight ? task->weight[c] : 1.0f;
-        for (int64_t x = 0; x < w; x++) {
-            float found = line[x * padded + c];
-            if (task->smoothing != 0.0f) found += weight * line[x * padded + C];
-            out[c * task->h * w + x] = found;
+    for (int64_t x = 0; x < w; x += WIDTH) {
+        Floats smooth = all(0.0f);
+        if (task->smoothing != 0.0f)
+            for (int i = 0; i < WIDTH && x + i < w; i++) smooth[i] = line[(x + i) * padded + C];
+        for (int64_t c = 0; c < C; c += WIDTH) {
+            Floats block[WIDTH];
+            for (int i = 0; i < WIDTH; i++) block[i] = x + i < w ? load(line + (x + i) * padded + c) : all(0.0f);
+            transpose(block);
+            for (int i = 0; i < WIDTH && c + i < C; i++) {
+                if (task->smoothing != 0.0f) block[i] += (task->weight ? task->weight[c + i] : 1.0f) * smooth;
+                store_some(out + (c + i) * task->h * w + x, block[i], w - x);
+            }
         }
     }
 }

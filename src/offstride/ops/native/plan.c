@@ -46,8 +46,9 @@ int offstride_make_axis(Axis *axis, int64_t fine, int64_t coarse, int64_t origin
     axis->base = offstride_allocate(fine, sizeof(float));
     axis->fraction = offstride_allocate(fine, sizeof(float));
     int32_t **whole[] = {&axis->low, &axis->high, &axis->floor, &axis->ceiling};
-    for (int i = 0; i < 4; i++) *whole[i] = offstride_allocate(fine, sizeof(int32_t));
+    for (int i = 0; i < 4; i++) *whole[i] = offstride_allocate(fine + LANES, sizeof(int32_t));
     if (!axis->base || !axis->fraction || !axis->low || !axis->high || !axis->floor || !axis->ceiling) return -1;
+    for (int i = 0; i < 4; i++) memset(*whole[i] + fine, 0, LANES * sizeof(int32_t)); /* whole vectors may be read */
     for (int64_t i = 0; i < fine; i++) {
         const int64_t numerator = origin == ORIGIN_CENTER ? (2 * i + 1) * coarse - fine : i * coarse;
         int64_t low = numerator / denominator;

@@ -15,6 +15,7 @@ enum { TOGETHER = 4 }; /* vectors that are worked on side by side: three times a
 typedef float Floats __attribute__((vector_size(WIDTH * 4)));
 typedef int32_t Ints __attribute__((vector_size(WIDTH * 4)));
 typedef float Anywhere __attribute__((vector_size(WIDTH * 4), aligned(4)));
+typedef int32_t AnywhereWhole __attribute__((vector_size(WIDTH * 4), aligned(4)));
 
 #if defined(__clang__)
 #define PLAIN_LOOPS __attribute__((noinline))
@@ -25,6 +26,7 @@ typedef float Anywhere __attribute__((vector_size(WIDTH * 4), aligned(4)));
 
 INLINE Floats load(const float *from) { return *(const Floats *)from; }
 INLINE Floats load_any(const float *from) { return *(const Anywhere *)from; }
+INLINE Ints load_whole(const int32_t *from) { return *(const AnywhereWhole *)from; }
 INLINE void store(float *to, Floats value) { *(Floats *)to = value; }
 INLINE void store_any(float *to, Floats value) { *(Anywhere *)to = value; }
 INLINE Floats all(float value) { return value - (Floats){0}; }
@@ -37,6 +39,7 @@ INLINE Floats choose(Ints mask, Floats yes, Floats no) {
 }
 INLINE Floats where(Ints mask, Floats yes) { return (Floats)(mask & (Ints)yes); }
 INLINE Floats larger(Floats a, Floats b) { return choose(a > b, a, b); }
+INLINE Ints lesser(Ints a, Ints b) { return ((a < b) & a) + (~(a < b) & b); }
 
 /* exp(x) for -87 <= x <= 88, to 1 unit in the last place: x = n log 2 + f, |f| <= log(2) / 2, and exp(f) by a polynomial
  * whose relative error is 3e-9 there. Adding 1.5 * 2^23 rounds to the nearest n and leaves it in the lowest bits. */
@@ -98,6 +101,32 @@ INLINE void sums(const Floats *of, int count, float *to) {
             for (int i = 0; i < many; i++) level[i] = pairs(level[2 * i], level[2 * i + 1]);
         store(to + begin, level[0]);
     }
+}
+
+/* Rows become columns. Each step rotates the bits of "row, column" by one. */
+INLINE void transpose(Floats *rows) {
+    for (int step = 1; step < WIDTH; step *= 2) {
+        Floats next[WIDTH];
+        for (int i = 0; i < WIDTH / 2; i++) {
+            next[i] = evens(rows[2 * i], rows[2 * i + 1]);
+            next[i + WIDTH / 2] = odds(rows[2 * i], rows[2 * i + 1]);
+        }
+        for (int i = 0; i < WIDTH; i++) rows[i] = next[i];
+    }
+}
+
+/* Some floats from or to anywhere; those from beyond are 0. */
+INLINE Floats load_some(const float *from, int64_t count) {
+    if (count >= WIDTH) return load_any(from);
+    Floats found = all(0.0f);
+    if (count > 0) memcpy(&found, from, (size_t)count * sizeof(float));
+    return found;
+}
+INLINE void store_some(float *to, Floats value, int64_t count) {
+    if (count >= WIDTH)
+        store_any(to, value);
+    else if (count > 0)
+        memcpy(to, &value, (size_t)count * sizeof(float));
 }
 
 INLINE float sum_of(Floats of) {

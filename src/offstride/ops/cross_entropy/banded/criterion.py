@@ -8,6 +8,7 @@ whose gradient to v_c is `(own + even · Σ w) · p_c - own · [c = y] - even ·
 that any number may be subtracted from all scores of a pixel, or of a coarse location, beforehand.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -109,6 +110,13 @@ class Criterion(NamedTuple):
     def _column(self, like: Tensor) -> Tensor:
         assert self.weight is not None
         return self.weight.view(-1, *(1,) * (like.ndim - 2))
+
+
+def exponentiate(values: Tensor) -> Tensor:
+    """`exp` in place. PyTorch's `exp2` is several times faster on a CPU, and the rounding of the product no larger than
+    that of interpolated scores.
+    """
+    return values.mul_(math.log2(math.e)).exp2_() if values.device.type == "cpu" else values.exp_()
 
 
 def shifted(scores: Tensor, *, together: bool = True) -> tuple[Tensor, bool]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from offstride.ops.cross_entropy.banded.criterion import Criterion, shifted
+from offstride.ops.cross_entropy.banded.criterion import Criterion, exponentiate, shifted
 from offstride.ops.cross_entropy.banded.reader import Maps, readable
 from offstride.ops.grid import Origin, coordinate_dtype, located_coordinates
 
@@ -248,11 +248,11 @@ class LocatedScores:
         mean = None if self.targets.even is None else self.criterion.weighted_sum(values)
         peak = None if narrow else values.amax(1, keepdim=True)
         if peak is None:
-            self.total = values.exp_().sum(1, keepdim=True)
+            self.total = exponentiate(values).sum(1, keepdim=True)
             gap = (self.total / values.gather(1, classes)).log_()  # keeps the small losses of nearly certain pixels
         else:
             label = values.sub_(peak).gather(1, classes)
-            self.total = values.exp_().sum(1, keepdim=True)
+            self.total = exponentiate(values).sum(1, keepdim=True)
             gap = self.total.log().sub_(label)
         if mean is None:
             return self.targets.losses(gap, None)

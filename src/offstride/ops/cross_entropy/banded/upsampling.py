@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from offstride.ops.cross_entropy.banded.cells import Cells, sort_into_cells
-from offstride.ops.cross_entropy.banded.criterion import shifted
+from offstride.ops.cross_entropy.banded.criterion import exponentiate, shifted
 from offstride.ops.grid import Origin, coordinate_dtype
 
-PHASE_NUMBERS = {"cpu": 3 << 17}
+PHASE_NUMBERS = {"cpu": 3 << 18}
 """Numbers in one phase of a band. On a CPU a few such tensors fit its cache; elsewhere fewer, larger calls pay."""
 
 DEFAULT_PHASE_NUMBERS = 1 << 21
@@ -84,8 +84,8 @@ class Rows(NamedTuple):
 
     def _by_ratio(self, classes: Tensor | None, label: Tensor | None) -> Iterator[Phase]:
         left, slope = self.ends()
-        values = torch.addcmul(left, slope, self.fraction[0]).exp_()
-        ratio = slope.mul_(self.step).exp_()
+        values = exponentiate(torch.addcmul(left, slope, self.fraction[0]))
+        ratio = exponentiate(slope.mul_(self.step))
         for t in range(len(self.fraction)):
             if t:
                 values.mul_(ratio)
@@ -100,7 +100,7 @@ class Rows(NamedTuple):
             peak = values.amax(1, keepdim=True)
             values.sub_(peak)
             _look_up(values, classes, label, t)
-            yield Phase(values, values.exp_().sum(1, keepdim=True), peak)
+            yield Phase(values, exponentiate(values).sum(1, keepdim=True), peak)
 
 
 def _look_up(values: Tensor, classes: Tensor | None, label: Tensor | None, t: int) -> None:
