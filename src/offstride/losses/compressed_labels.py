@@ -13,7 +13,7 @@ from torch import Tensor
 
 from offstride.field import Across, divisor_of
 from offstride.ops.grid import coordinate_dtype
-from offstride.ops.label_basis import split_windows
+from offstride.ops.label_basis import project_windows, split_windows
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 
 
@@ -75,14 +75,9 @@ def _windows(labels: Tensor, weight: Tensor, grid: tuple[int, int], ignore_index
 
 @torch.no_grad()
 def _compressed(windows: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
-    """`(…, C̃)` codes P(v − μ) of `(…, r·r)` windows. Pv is a sum of r² rows of W, one for each pixel of a class: v
-    itself is never built.
-    """
-    classes, table = weight.shape[2], weight.flatten(0, 2)
-    valid = windows < classes
-    rows = torch.arange(windows.shape[-1], device=windows.device) * classes + windows.masked_fill(~valid, 0)
-    sums = F.embedding_bag(rows.flatten(0, -2), table, mode="sum", per_sample_weights=valid.flatten(0, -2).to(table))
-    return (sums - mean.flatten().to(table) @ table).view(*windows.shape[:-1], -1)
+    """`(…, C̃)` codes P(v − μ) of `(…, r·r)` windows."""
+    projected = project_windows(windows.flatten(0, -2), weight)
+    return (projected - mean.flatten().to(weight) @ weight.flatten(0, 2)).view(*windows.shape[:-1], -1)
 
 
 def _check_labels(labels: Tensor, classes: int, most: tuple[int, int], ignore_index: int) -> None:
