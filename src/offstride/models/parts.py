@@ -24,12 +24,17 @@ from offstride.heads import (
 from offstride.models.config import ModelConfig
 from offstride.models.fusion_head import FusionHead
 from offstride.upsamplers import (
+    CARAFE,
+    SAPA,
     Bilinear,
     CascadedLaU,
     Deformable,
     DUpsampling,
+    DySample,
+    JointBilateral,
     LaU,
     PixelShuffle,
+    TransposedConvolution,
     Upsampler,
 )
 
@@ -45,14 +50,19 @@ HEADS: dict[str, type[Head]] = {
 }
 UPSAMPLERS: dict[str, type[Upsampler]] = {
     "bilinear": Bilinear,
+    "carafe": CARAFE,
     "cascaded_lau": CascadedLaU,
     "deformable": Deformable,
     "dupsampling": DUpsampling,
+    "dysample": DySample,
+    "joint_bilateral": JointBilateral,
     "lau": LaU,
     "pixel_shuffle": PixelShuffle,
+    "sapa": SAPA,
+    "transposed": TransposedConvolution,
 }
 
-_KNOWN = {"features", "in_channels", "classes"}  # arguments of parts that follow from the rest of the model
+_KNOWN = {"features", "in_channels", "classes", "levels"}  # arguments of parts that follow from the rest of the model
 _ATROUS = {"aspp", "deeplabv3plus", "dupsampling_decoder"}  # heads with the rates of DeepLabv3
 
 
@@ -114,7 +124,7 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     )
     head = _build_head(config, backbone)
     config = _completed(config, backbone, head)
-    known = {"in_channels": head.out_channels, "classes": config.classes}
+    known = {"in_channels": head.out_channels, "classes": config.classes, "levels": backbone.features}
     upsampling = UPSAMPLERS[config.upsampler]
     classifier = nn.Conv2d(head.out_channels, config.classes, 1) if upsampling.reads_scores else nn.Identity()
     auxiliaries = _auxiliaries(config, backbone, config.classes)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
+from offstride.features import Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
 from offstride.models.checkpoint import read_checkpoint, write_checkpoint
@@ -103,7 +104,8 @@ class Segmenter(nn.Module):
         Raises:
             ValueError: If the images are not such a tensor.
         """
-        return self._main(self.head(self.backbone(images)), images)
+        features = self.backbone(images)
+        return self._main(self.head(features), features, images)
 
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
         """Everything that a loss looks at, auxiliary heads included.
@@ -117,11 +119,12 @@ class Segmenter(nn.Module):
         """
         features = self.backbone(images)
         found = self.head.decode(features, closed)
-        return Decoded(self._main(found.map, images), self._auxiliary(features, images), found.scene, found.gates)
+        main = self._main(found.map, features, images)
+        return Decoded(main, self._auxiliary(features, images), found.scene, found.gates)
 
-    def _main(self, decoded: Tensor, images: Tensor) -> LogitField:
+    def _main(self, decoded: Tensor, features: list[Tensor], images: Tensor) -> LogitField:
         H, W = images.shape[2:]
-        return self.upsampler(self.classifier(decoded), decoded, (H, W))
+        return self.upsampler(self.classifier(decoded), decoded, (H, W), Guides(images, features))
 
     def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:
         H, W = images.shape[2:]

@@ -2,23 +2,33 @@
 
 from offstride.upsamplers.base import Upsampler
 from offstride.upsamplers.bilinear import Bilinear
+from offstride.upsamplers.carafe import CARAFE
 from offstride.upsamplers.cascaded_lau import CascadedLaU
 from offstride.upsamplers.deformable import Deformable
 from offstride.upsamplers.dupsampling import DUpsampling
+from offstride.upsamplers.dysample import DySample
+from offstride.upsamplers.joint_bilateral import JointBilateral
 from offstride.upsamplers.label_autoencoder import LabelAutoencoder, fit_label_autoencoder
 from offstride.upsamplers.label_basis import LabelBasis, fit_label_basis, fit_label_windows
 from offstride.upsamplers.lau import LaU
 from offstride.upsamplers.pixel_shuffle import PixelShuffle
+from offstride.upsamplers.sapa import SAPA
+from offstride.upsamplers.transposed import TransposedConvolution
 
 __all__ = [
+    "CARAFE",
+    "SAPA",
     "Bilinear",
     "CascadedLaU",
     "DUpsampling",
     "Deformable",
+    "DySample",
+    "JointBilateral",
     "LaU",
     "LabelAutoencoder",
     "LabelBasis",
     "PixelShuffle",
+    "TransposedConvolution",
     "Upsampler",
     "fit_label_autoencoder",
     "fit_label_basis",

@@ -5,7 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from offstride.field import LogitField
+from offstride.features import NO_GUIDES, Guides
+from offstride.field import BilinearField, LogitField
+from offstride.ops.grid import Origin
 
 
 class Upsampler(nn.Module, ABC):
@@ -22,14 +24,23 @@ class Upsampler(nn.Module, ABC):
     reads_scores: ClassVar[bool] = True
 
     @abstractmethod
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> LogitField:
         """Set up a field.
 
         Args:
             scores: `(B, C, h, w)` class scores; the features again for one that does not read scores.
             features: `(B, D, h, w)` the feature map that the classifier read.
             size: `(H, W)` of the image.
+            guides: Finer maps, for those that look at them.
 
         Returns:
             Field of shape `(B, C, H, W)`.
         """
+
+
+def to_image(field: LogitField, size: tuple[int, int], origin: Origin) -> LogitField:
+    """A field over the image: the field itself if it is as large, otherwise what is left is bilinear."""
+    height, width = field.shape[2:]
+    return field if (height, width) == tuple(size) else BilinearField(field, size, origin)

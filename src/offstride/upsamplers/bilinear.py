@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
 from offstride.ops.grid import Origin, check_origin
 from offstride.upsamplers.base import Upsampler
@@ -15,7 +16,9 @@ class Bilinear(Upsampler):
         check_origin(origin)
         self.origin: Origin = origin
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> BilinearField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> BilinearField:
         """See `Upsampler`; `features` are not used."""
         return BilinearField(scores, size, self.origin)
 

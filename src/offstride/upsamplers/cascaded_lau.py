@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.sample import located_sample
@@ -53,7 +54,9 @@ class CascadedLaU(Upsampler):
         self.reduce = nn.Sequential(reduce, nn.LeakyReLU(0.01))
         self.steps = nn.ModuleList(OffsetStep(hidden, scale, init) for scale in scales)
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> LogitField:
         """See `Upsampler`."""
         hidden = self.reduce(features)
         for step in self.steps[:-1]:

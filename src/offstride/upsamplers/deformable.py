@@ -7,6 +7,7 @@ Shapes: B batch, C classes, h×w coarse grid, H×W image.
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
 from offstride.ops.grid import Origin, check_origin
 from offstride.upsamplers.base import Upsampler
@@ -34,7 +35,9 @@ class Deformable(Upsampler):
             nn.init.zeros_(parameter)  # type: ignore[arg-type]
         nn.init.dirac_(self.kernel.weight)
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> BilinearField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> BilinearField:
         """See `Upsampler`; `features` are not used."""
         offsets = self.offsets(scores).float()  # places need single precision, and the operator one type for all
         bias = None if self.kernel.bias is None else self.kernel.bias.float()

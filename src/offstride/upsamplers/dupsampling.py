@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from offstride.features import NO_GUIDES, Guides
 from offstride.field import SubpixelField
 from offstride.upsamplers.base import Upsampler
 from offstride.upsamplers.label_basis import LabelBasis
@@ -65,7 +66,9 @@ class DUpsampling(Upsampler):
         """See `DUpsampling`."""
         return None if self.log_temperature is None else self.log_temperature.exp()
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> SubpixelField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> SubpixelField:
         """See `Upsampler`; both maps are the features."""
         return SubpixelField(self.encode(features), self.weight, self.bias, size, self.temperature)
 

@@ -4,12 +4,15 @@ Shapes: B batch, C classes, D feature channels, h×w coarse grid, k the factor t
 image.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from offstride.field import BilinearField, LocatedField, LogitField
+from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
+from offstride.field import BilinearField, LocatedField, LogitField, resized
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 from offstride.upsamplers.base import Upsampler
@@ -35,6 +38,36 @@ class OffsetBranch(nn.Sequential):
             nn.init.zeros_(predict.weight)
 
 
+class LowLevelGuide(nn.Module):
+    """A low-level feature, reduced by a 1×1 convolution, with all its places stacked in channels on the coarse grid.
+
+    Args:
+        levels: What the backbone returns, its main feature last.
+        stride: Stride of the low-level feature.
+        channels: Channels that it is reduced to.
+
+    Raises:
+        ValueError: If there is no such feature, or its stride does not divide that of the main one.
+    """
+
+    def __init__(self, levels: Sequence[FeatureInfo], stride: int, channels: int) -> None:
+        super().__init__()
+        self.level = level_of_stride(levels, stride)
+        coarse = levels[-1].stride
+        if coarse % stride:
+            raise ValueError(f"guide_stride: expected a divisor of the output stride {coarse}, got {stride}")
+        self.factor = coarse // stride
+        self.out_channels = channels * self.factor**2
+        self.reduce = nn.Conv2d(levels[self.level].channels, channels, 1)
+
+    def forward(self, guides: Guides, like: Tensor) -> Tensor:
+        """`(B, channels · factor², h, w)` beside a `(B, …, h, w)` map."""
+        if not guides.levels:
+            raise ValueError("guides: expected the features of the backbone for guide_stride, got none")
+        size = [length * self.factor for length in like.shape[2:]]
+        return F.pixel_unshuffle(resized(self.reduce(guides.levels[self.level]), size), self.factor)
+
+
 class LaU(Upsampler):
     """Location-aware upsampling: two branches predict where in the coarse scores every fine pixel reads (LaU, §3.1.2
     and §3.3).
@@ -56,9 +89,13 @@ class LaU(Upsampler):
         init: `"xavier"` as released, or `"zero"` to start from exactly bilinear upsampling.
         block: Put a 3×3 convolution with batch normalisation and ReLU before the branches, as the paper's ASPP models
             have.
+        levels: What the backbone returns; needed for `guide_stride`.
+        guide_stride: Let the branches see a low-level feature of this stride as well (ours, not the paper's): 1×1 to
+            `guide_channels`, brought to the coarse grid by pixel unshuffle, beside their usual input.
+        guide_channels: Channels that it is reduced to.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
 
     def __init__(
@@ -70,9 +107,13 @@ class LaU(Upsampler):
         origin: Origin = "center",
         init: Init = "xavier",
         block: bool = False,
+        levels: Sequence[FeatureInfo] = (),
+        guide_stride: int | None = None,
+        guide_channels: int = 16,
     ) -> None:
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("scale", scale), ("groups", groups), ("hidden", hidden)):
+        numbers = {"in_channels": in_channels, "scale": scale, "groups": groups, "hidden": hidden}
+        for name, value in (numbers | {"guide_channels": guide_channels}).items():
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
         if init not in get_args(Init):
@@ -81,18 +122,26 @@ class LaU(Upsampler):
         self.scale = scale
         self.origin: Origin = origin
         self.block = _feature_block(in_channels) if block else nn.Identity()
+        self.guide = None
+        if guide_stride is not None:
+            self.guide = LowLevelGuide(levels, guide_stride, guide_channels)
+            in_channels += self.guide.out_channels
         self.vertical = OffsetBranch(in_channels, scale, groups, hidden, init)
         self.horizontal = OffsetBranch(in_channels, scale, groups, hidden, init)
 
-    def offsets(self, features: Tensor) -> Tensor:
+    def offsets(self, features: Tensor, guides: Guides = NO_GUIDES) -> Tensor:
         """`(B, 2M, k·h, k·w)` offsets from `(B, D, h, w)` features: (y, x) pairs, coarse pixels, float32 or better."""
         features = self.block(features)
+        if self.guide is not None:
+            features = torch.cat((features, self.guide(guides, features)), 1)
         pairs = torch.stack((self.vertical(features), self.horizontal(features)), 2)
         return pairs.flatten(1, 2).to(coordinate_dtype(pairs.dtype))
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> LogitField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features), size, self.origin)
+        return located(scores, self.offsets(features, guides), size, self.origin)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The four convolutions of the two branches, which the paper trains at ten times the rate and without weight

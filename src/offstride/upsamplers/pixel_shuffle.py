@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
 from offstride.ops.grid import Origin, check_origin
 from offstride.upsamplers.base import Upsampler
@@ -48,6 +49,8 @@ class PixelShuffle(Upsampler):
             in_channels = classes
         self.layers = nn.Sequential(*layers, nn.Conv2d(classes, classes, 3, padding=1))
 
-    def forward(self, scores: Tensor, features: Tensor, size: tuple[int, int]) -> BilinearField:
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> BilinearField:
         """See `Upsampler`; both maps are the features."""
         return BilinearField(self.layers(features), size, self.origin)

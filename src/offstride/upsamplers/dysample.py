@@ -1,0 +1,89 @@
+"""DySample: "Learning to Upsample by Learning to Sample", Liu et al., ICCV 2023.
+
+Shapes: B batch, C classes, D feature channels, h×w coarse grid, s the factor, G groups, H×W image.
+"""
+
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from offstride.features import NO_GUIDES, Guides
+from offstride.field import LogitField
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype
+from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.lau import located
+
+Style = Literal["lp", "pl"]
+
+
+class DySample(Upsampler):
+    """A linear layer on the features says where in the coarse scores every fine pixel reads (§3.2): the field is that
+    of LaU, with offsets that come another way.
+
+    The four published variants: `style="lp"` (linear, then pixel shuffle) and `"pl"` (pixel shuffle, then linear), both
+    with a static scope, `0.25 · linear(x)`, or a dynamic one ("+"), `0.5 · sigmoid(linear₁(x)) · linear₂(x)`; offsets
+    are in coarse pixels. The paper upsamples features in groups of channels that move together (4 for lp, 8 for pl);
+    scores of classes are one group unless more are asked for. What is left of the factor to the image is bilinear.
+
+    Args:
+        in_channels: Channels D of the features.
+        scale: Factor s.
+        style: See above.
+        dynamic: Whether the scope is predicted, too.
+        groups: Groups G of classes; a divisor of their number.
+        origin: Pixel convention: where zero offsets read; `"center"` is the paper's bilinear initialisation.
+
+    Raises:
+        ValueError: If an argument is out of range, or D does not divide by s² for `"pl"`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        scale: int = 2,
+        style: Style = "lp",
+        dynamic: bool = False,
+        groups: int = 1,
+        origin: Origin = "center",
+    ) -> None:
+        super().__init__()
+        for name, value in (("scale", scale), ("groups", groups)):
+            if value < 1:
+                raise ValueError(f"{name}: expected a positive whole number, got {value}")
+        if style not in get_args(Style):
+            raise ValueError(f"style: expected one of {get_args(Style)}, got {style!r}")
+        if style == "pl" and in_channels % scale**2:
+            raise ValueError(f"scale: expected one whose square divides {in_channels} channels for 'pl', got {scale}")
+        check_origin(origin)
+        self.origin: Origin = origin
+        self.scale, self.style = scale, style
+        area = scale**2
+        entering, leaving = (in_channels // area, 2 * groups) if style == "pl" else (in_channels, 2 * groups * area)
+        self.move = nn.Conv2d(entering, leaving, 1)
+        nn.init.normal_(self.move.weight, std=0.001)
+        nn.init.zeros_(self.move.bias)  # type: ignore[arg-type]
+        self.scope = nn.Conv2d(entering, leaving, 1) if dynamic else None
+        if self.scope is not None:  # sigmoid(0) · 0.5 is the static scope
+            nn.init.zeros_(self.scope.weight)
+            nn.init.zeros_(self.scope.bias)  # type: ignore[arg-type]
+
+    def offsets(self, features: Tensor) -> Tensor:
+        """`(B, 2G, s·h, s·w)` offsets: (y, x) pairs, coarse pixels, float32 or better."""
+        if self.style == "pl":
+            features = F.pixel_shuffle(features, self.scale)
+        found = self.move(features)
+        found = found * 0.25 if self.scope is None else found * self.scope(features).sigmoid() * 0.5
+        if self.style == "lp":
+            found = F.pixel_shuffle(found, self.scale)
+        return found.to(coordinate_dtype(found.dtype))
+
+    def forward(
+        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
+    ) -> LogitField:
+        """See `Upsampler`."""
+        return located(scores, self.offsets(features), size, self.origin)
+
+    def extra_repr(self) -> str:
+        """Show factor and style when printed."""
+        return f"scale={self.scale}, style={self.style!r}, origin={self.origin!r}"

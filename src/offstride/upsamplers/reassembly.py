@@ -1,0 +1,96 @@
+"""Fine scores as weighted sums of the coarse ones around them: what CARAFE, SAPA and joint bilateral upsampling share.
+
+Shapes: B batch, C classes, h×w coarse grid, H×W fine grid, K the width of a window, R rows of a band.
+
+Convention: the window of a fine pixel is centred at the coarse pixel that it lies in, floor((2y + 1)·h / 2H); its K²
+weights go row by row. Coarse pixels beyond the map are zeros, as in the released operators of CARAFE and SAPA, unless
+weights leave them out.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from offstride.field import LogitField
+from offstride.ops.grid import coordinate_dtype
+
+
+class WeightedWindowField(LogitField):
+    """Every fine pixel has weights for the K×K coarse pixels around it, the same for all classes.
+
+    A kind says which `weights` a band of rows has; no more than a band of scores is rendered at a time, one coarse
+    neighbour after the other.
+    """
+
+    scores: Tensor
+    size: tuple[int, int]
+    width: int
+
+    @abstractmethod
+    def weights(self, start: int, stop: int) -> Tensor:
+        """`(B, K², R, W)` weights of some rows."""
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((*self.scores.shape[:2], *self.size))
+
+    @property
+    def values(self) -> Tensor:
+        return self.scores
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        self.check_rows(start, stop)
+        weights = self.weights(start, stop)
+        neighbours = window_rows(self.scores, self.size, self.width, (start, stop))
+        total = None
+        for weight, found in zip(weights.unbind(1), neighbours, strict=True):
+            part = weight[:, None] * found
+            total = part if total is None else total + part
+        assert total is not None
+        return total.to(coordinate_dtype(total.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class ReassembledField(WeightedWindowField):
+    """Weights that a network has predicted.
+
+    Args:
+        scores: `(B, C, h, w)`.
+        kernels: `(B, K², H, W)` weights.
+    """
+
+    scores: Tensor
+    kernels: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.kernels.shape[2], self.kernels.shape[3]
+
+    @property
+    def width(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return round(self.kernels.shape[1] ** 0.5)
+
+    def weights(self, start: int, stop: int) -> Tensor:
+        return self.kernels[:, :, start:stop].to(coordinate_dtype(self.scores.dtype))
+
+
+def window_rows(values: Tensor, size: tuple[int, int], width: int, rows: tuple[int, int]) -> Iterator[Tensor]:
+    """The K² neighbours of all fine pixels of some rows in turn, each `(B, C, R, W)`, float32 or better."""
+    (h, w), reach = values.shape[2:], width // 2
+    y = centres(size[0], h, values)[slice(*rows)]
+    x = centres(size[1], w, values)
+    low, high = int(y[0]), int(y[-1]) + 1  # only what the band reads
+    padded = F.pad(values, (reach,) * 4)[:, :, low : high + 2 * reach].to(coordinate_dtype(values.dtype))
+    for i in range(width):
+        line = padded.index_select(2, y - low + i)
+        for j in range(width):
+            yield line.index_select(3, x + j)
+
+
+def centres(fine: int, coarse: int, like: Tensor) -> Tensor:
+    """`(fine,)` coarse pixel that each fine one lies in."""
+    return ((2 * torch.arange(fine, device=like.device) + 1) * coarse).div(2 * fine, rounding_mode="floor")
