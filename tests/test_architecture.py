@@ -37,6 +37,8 @@ HOMES = {
     "jsonargparse": {"cli"},
     "torchvision": {"data", "upsamplers"},
     "triton": {"ops"},
+    "scipy": {"data"},
+    "pycocotools": {"data"},
     "rich": {"train", "cli"},
 }
 

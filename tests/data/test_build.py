@@ -37,7 +37,11 @@ def test_streets():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("cityscapes", {}, r"name: expected one of \('folder', 'camvid', 'streets'\), got 'cityscapes'"),
+        (
+            "cityscape",
+            {},
+            r"name: expected one of \('folder', 'camvid', 'shards', 'voc2012', .*'streets'\), got 'cityscape'",
+        ),
         ("folder", {}, "root: expected the folder that holds 'folder', got None"),
         ("camvid", {}, "root: expected the folder that holds 'camvid', got None"),
         ("folder", {"root": "x", "count": 3}, "count: expected none for 'folder', got 3"),

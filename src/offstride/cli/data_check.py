@@ -8,19 +8,24 @@ from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import progress_bar, write_text
-from offstride.data import Audit, ClassSet, audit_folder
+from offstride.data import OFFICIAL, Audit, ClassSet, SplitAudit, audit_dataset
+
+NAMES = ("folder", "camvid", *OFFICIAL)
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Check a folder; the exit code is 1 if something is wrong with it."""
+    """Check a data set; the exit code is 1 if something is wrong with it."""
     values = _parser(program).parse_args(arguments)
+    name, root = _place(values.data, values.root)
     classes = ClassSet.from_file(values.classes) if values.classes else None
     with progress_bar("checking") as progress:
-        audit = audit_folder(values.root, values.split, classes, progress=progress)
+        audit = audit_dataset(name, root, values.split, classes, progress=progress)
     console = Console(soft_wrap=True)
     console.print(class_table(audit))
     for problem in audit.problems:
         console.print(f"[red]✗[/red] {problem}", highlight=False)
+    for warning in audit.warnings:
+        console.print(f"[yellow]![/yellow] {warning}", highlight=False)
     if audit.ok:
         console.print("[green]✓[/green] every file can be read, every pair fits, every value is a class")
     if values.json:
@@ -31,14 +36,28 @@ def main(program: str, arguments: list[str]) -> int:
 def _parser(program: str) -> ArgumentParser:
     result = ArgumentParser(
         prog=program,
-        description="Look at every image and mask of a folder: sizes, pairs, damage, label values, shares of classes.",
+        description="Look at every image and label of a data set: sizes, pairs, damage, values, shares of classes.",
         exit_on_error=False,
     )
-    result.add_argument("root", type=Path, help="folder with images/, labels/ (or masks/) and a class list")
-    result.add_argument("--split", type=str | None, default=None, help="one split only")
+    result.add_argument(
+        "data", type=str, help=f"{', '.join(NAMES)}; or a folder with images/, labels/ and a class list"
+    )
+    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
+    result.add_argument("--split", type=str | None, default=None, help="one split only, or several: train+val")
     result.add_argument("--classes", type=Path | None, default=None, help="class list, if it is not in the folder")
     result.add_argument("--json", type=Path | None, default=None, help="file for all findings")
     return result
+
+
+def _place(data: str, root: Path | None) -> tuple[str, Path]:
+    """Name and folder of the data set; a folder alone is one without a name."""
+    if data in NAMES and root is not None:
+        return data, root
+    if root is not None:
+        raise ValueError(f"data: expected one of {', '.join(NAMES)}, got {data!r}")
+    if data in NAMES and not Path(data).is_dir():
+        raise ValueError(f"root: expected the folder that holds {data!r} (--root), got none")
+    return "folder", Path(data)
 
 
 def class_table(audit: Audit) -> Table:
@@ -48,16 +67,22 @@ def class_table(audit: Audit) -> Table:
     for name in audit.splits:
         table.add_column(name or "all", justify="right")
     splits = audit.splits.values()
-    table.add_row("pairs", *(str(split.pairs) for split in splits))
+    table.add_row("images", *(str(split.pairs) for split in splits))
+    if any(split.official is not None for split in splits):
+        table.add_row("published", *("–" if split.official is None else str(split.official) for split in splits))
     table.add_row("sizes", *(_sizes(split.smallest, split.largest) for split in splits))
     table.add_section()
     for index, name in enumerate(audit.classes.names):
-        cells = (f"{100 * split.shares[index]:.2f} %  {split.images[index]:>5}" for split in splits)
-        table.add_row(name, *cells)
+        table.add_row(name, *(_share(split, split.shares[index], f"{split.images[index]:>5}") for split in splits))
     table.add_section()
-    table.add_row("ignored", *(f"{100 * split.ignored_share:.2f} %      " for split in splits))
+    table.add_row("ignored", *(_share(split, split.ignored_share, "     ") for split in splits))
     table.caption = "share of pixels, and the number of images that show the class"
     return table
+
+
+def _share(split: SplitAudit, share: float, images: str) -> str:
+    """A share in per cent and a number of images; a dash where the split has no labels."""
+    return f"{100 * share:.2f} %  {images}" if sum(split.pixels) + split.ignored + split.unknown else "–"
 
 
 def _sizes(smallest: tuple[int, int] | None, largest: tuple[int, int] | None) -> str:

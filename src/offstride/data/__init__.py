@@ -1,39 +1,61 @@
 """Datasets that lie in folders or are drawn, their classes, and the way from a sample to a training stream."""
 
-from offstride.data.audit import Audit, SplitAudit, audit_folder
+from offstride.data.audit import audit_dataset, audit_folder
 from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS, ClassSet, voc_colors
 from offstride.data.decode import read_image, read_mask
+from offstride.data.files import FileDataset
+from offstride.data.findings import Audit, SplitAudit
 from offstride.data.folder import FolderDataset
+from offstride.data.image_windows import ImageWindows
+from offstride.data.join import Joined
 from offstride.data.labels import LabelMaps
+from offstride.data.official import OfficialSet
+from offstride.data.prepare import ARCHIVES, Prepared, prepare_dataset
+from offstride.data.registry import OFFICIAL
+from offstride.data.repeat import Repeated
 from offstride.data.sample import Sample, SampleSet
+from offstride.data.shard_writer import write_shards
+from offstride.data.shards import ShardedDataset
 from offstride.data.stream import SampleStream, TrainingSet, derive_seed
 from offstride.data.streets import Streets
 from offstride.data.transforms import IMAGENET_MEAN, IMAGENET_STD, EvalTransform, TrainTransform
 
 __all__ = [
+    "ARCHIVES",
     "CAMVID",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "OFFICIAL",
     "STREETS",
     "Audit",
     "CamVid",
     "ClassSet",
     "EvalTransform",
+    "FileDataset",
     "FolderDataset",
+    "ImageWindows",
+    "Joined",
     "LabelMaps",
+    "OfficialSet",
+    "Prepared",
+    "Repeated",
     "Sample",
     "SampleSet",
     "SampleStream",
+    "ShardedDataset",
     "SplitAudit",
     "Streets",
     "TrainTransform",
     "TrainingSet",
+    "audit_dataset",
     "audit_folder",
     "build_dataset",
     "derive_seed",
+    "prepare_dataset",
     "read_image",
     "read_mask",
     "voc_colors",
+    "write_shards",
 ]

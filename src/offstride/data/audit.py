@@ -1,119 +1,60 @@
 """A look at every file of a dataset before hours of training depend on it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from offstride.data.camvid import CAMVID_IMAGES, camvid_classes
 from offstride.data.catalog import ClassSet
-from offstride.data.decode import read_image, read_mask
-from offstride.data.layout import Matching, Pair, abridged, check_folders, match_files, read_classes, split_names
+from offstride.data.decode import read_image
+from offstride.data.findings import Audit, Size, SplitAudit
+from offstride.data.layout import Matching, Pair, check_folders, match_files, read_classes, split_names
+from offstride.data.official import OfficialSet
+from offstride.data.registry import OFFICIAL
 
-Size = tuple[int, int]
+Progress = Callable[[int, int], None]
 
 
-@dataclass
-class SplitAudit:
-    """What was found in one split. Paths are strings, sizes are (height, width).
+def audit_dataset(
+    name: str,
+    root: str | Path,
+    split: str | None = None,
+    classes: ClassSet | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Decode every file of a dataset completely and collect whatever would stop or spoil training.
 
-    Attributes:
-        pairs: Number of images that have a mask.
-        smallest: Least height and least width of the images; None when no image could be read.
-        largest: Greatest height and greatest width of the images.
-        without_label: Images that have no mask.
-        without_image: Masks that have no image.
-        ambiguous: Files that share their stem with another one.
-        unreadable: Path to reason, for each file that cannot be decoded to its end.
-        mismatches: Path of the mask to (size of the image, size of the mask), where these differ.
-        unknown_values: Path of the mask to the values that stand for no class.
-        pixels: Number of pixels of each class.
-        images: Number of masks that show each class.
-        ignored: Number of pixels that are to be ignored.
-        unknown: Number of pixels with unknown values.
+    Bad files are never raised, always collected. Splits of published data sets that are not there at all are named in
+    `Audit.absent` unless one was asked for, or none is there.
+
+    Args:
+        name: As `build_dataset` takes it; `"shards"` and `"streets"` have no files of their own to look at.
+        root: Folder of the dataset.
+        split: The one to look at, or several, joined by `+`; all by default.
+        classes: What the mask values mean; only for `"folder"`, whose class file is read by default.
+        workers: Number of threads; one per processor by default.
+        progress: Called with (pairs done, all pairs) after each pair.
+
+    Raises:
+        ValueError: When the name or the split is unknown, or `root` has not got the layout of this dataset.
     """
-
-    pairs: int = 0
-    smallest: Size | None = None
-    largest: Size | None = None
-    without_label: list[str] = field(default_factory=list)
-    without_image: list[str] = field(default_factory=list)
-    ambiguous: list[str] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    mismatches: dict[str, tuple[Size, Size]] = field(default_factory=dict)
-    unknown_values: dict[str, list[int]] = field(default_factory=dict)
-    pixels: list[int] = field(default_factory=list)
-    images: list[int] = field(default_factory=list)
-    ignored: int = 0
-    unknown: int = 0
-
-    @property
-    def shares(self) -> list[float]:
-        """Share of each class in all pixels of the masks."""
-        return [count / max(1, self._total) for count in self.pixels]
-
-    @property
-    def ignored_share(self) -> float:
-        """Share of ignored pixels in all pixels of the masks."""
-        return self.ignored / max(1, self._total)
-
-    @property
-    def problems(self) -> list[str]:
-        """One sentence per kind of trouble; empty when there is none."""
-        mismatches = [f"{path} (mask {mask}, image {image})" for path, (image, mask) in self.mismatches.items()]
-        unknown = [f"{path} (values {abridged(values)})" for path, values in self.unknown_values.items()]
-        findings = (
-            ("images without a mask", self.without_label),
-            ("masks without an image", self.without_image),
-            ("files that share their stem", self.ambiguous),
-            ("unreadable files", list(self.unreadable.values())),
-            ("masks of another size than their image", mismatches),
-            ("masks with unknown values", unknown),
-        )
-        empty = [] if self.pairs or self.without_label or self.without_image else ["no images"]
-        return empty + [f"{kind} ({len(found)}): {abridged(found)}" for kind, found in findings if found]
-
-    @property
-    def _total(self) -> int:
-        return sum(self.pixels) + self.ignored + self.unknown
-
-
-@dataclass
-class Audit:
-    """What was found in a dataset.
-
-    Attributes:
-        root: The folder.
-        classes: What the mask values were taken to mean.
-        splits: Split name to findings; the name is empty when the files lie in `images` and `labels` directly.
-    """
-
-    root: str
-    classes: ClassSet
-    splits: dict[str, SplitAudit]
-
-    @property
-    def problems(self) -> list[str]:
-        """One sentence per split and kind of trouble."""
-        named = ((f"{name}: " if name else "", split) for name, split in self.splits.items())
-        return [prefix + problem for prefix, split in named for problem in split.problems]
-
-    @property
-    def ok(self) -> bool:
-        """Whether training and evaluation can read every file."""
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data that JSON can hold."""
-        splits = {
-            name: asdict(split) | {"shares": split.shares, "ignored_share": split.ignored_share}
-            for name, split in self.splits.items()
-        }
-        summary = {"root": self.root, "ok": self.ok, "problems": self.problems}
-        return summary | {"classes": self.classes.to_dict(), "splits": splits}
+    if name == "folder":
+        return audit_folder(root, split, classes, workers, progress)
+    if classes is not None:
+        raise ValueError(f"classes: expected none for {name!r}, which has its own")
+    if name == "camvid":
+        audit = audit_folder(root, split, camvid_classes(Path(root)), workers, progress)
+        for found, counted in audit.splits.items():
+            counted.official = CAMVID_IMAGES.get(found)
+        return audit
+    if name not in OFFICIAL:
+        raise ValueError(f"name: expected one of {('folder', 'camvid', *OFFICIAL)}, got {name!r}")
+    return _audit_official(OFFICIAL[name], Path(root), split, workers, progress)
 
 
 def audit_folder(
@@ -121,7 +62,7 @@ def audit_folder(
     split: str | None = None,
     classes: ClassSet | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Audit:
     """Decode every file of a folder dataset completely and collect whatever would stop or spoil training.
 
@@ -129,7 +70,7 @@ def audit_folder(
 
     Args:
         root: Folder in the layout of `FolderDataset`.
-        split: The one to look at; all by default.
+        split: The one to look at, or several, joined by `+`; all by default.
         classes: What the mask values mean; by default read from the class file in `root`.
         workers: Number of threads; one per processor by default.
         progress: Called with (pairs done, all pairs) after each pair.
@@ -140,18 +81,54 @@ def audit_folder(
     root = Path(root)
     check_folders(root, None)
     names = split_names(root)
-    if split is not None and split not in names:
-        check_folders(root, split)
+    wanted = names or ("",) if split is None else split.split("+")
+    for name in wanted if split is not None else ():
+        if name not in names:
+            check_folders(root, name)
     classes = classes or read_classes(root)
-    matchings = {name: match_files(root, name or None) for name in ((split,) if split else names or ("",))}
+    return _audit(root, classes, {name: match_files(root, name or None) for name in wanted}, workers, progress)
+
+
+def _audit_official(
+    official: OfficialSet, root: Path, split: str | None, workers: int | None, progress: Progress | None
+) -> Audit:
+    given = tuple(official.counts) if split is None else split.split("+")
+    names = [name for part in given for name in official.joins.get(part, part).split("+")]
+    matchings, absent = {}, {}
+    for name in names:
+        try:
+            matchings[name] = official.match(root, name)
+        except ValueError as error:
+            absent[name] = str(error)
+    if absent and (split is not None or not matchings):
+        raise ValueError(next(iter(absent.values())))
+    audit = _audit(root, official.classes, matchings, workers, progress)
+    audit.absent = absent
+    for name, found in audit.splits.items():
+        found.official = official.counts[name]
+    return audit
+
+
+def _audit(
+    root: Path, classes: ClassSet, matchings: Mapping[str, Matching], workers: int | None, progress: Progress | None
+) -> Audit:
     audit = Audit(str(root), classes, {name: _begun(matching, classes) for name, matching in matchings.items()})
-    jobs = [(name, pair) for name, matching in matchings.items() for pair in matching.pairs]
+    jobs = [_Job(name, pair, matching.read) for name, matching in matchings.items() for pair in matching.pairs]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:  # decoders release the interpreter lock
         for done, (name, finding) in enumerate(pool.map(_inspect, jobs), 1):
             _add(audit.splits[name], finding, classes)
             if progress:
                 progress(done, len(jobs))
     return audit
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One pair to look at."""
+
+    split: str
+    pair: Pair
+    read: Callable[[Pair], np.ndarray]
 
 
 @dataclass
@@ -165,21 +142,22 @@ class _Finding:
     counts: dict[int, int] = field(default_factory=dict)
 
 
-def _inspect(job: tuple[str, Pair]) -> tuple[str, _Finding]:
-    name, pair = job
-    finding = _Finding(pair)
+def _inspect(job: _Job) -> tuple[str, _Finding]:
+    finding = _Finding(job.pair)
     try:
-        finding.image = read_image(pair.image).shape[:2]
+        finding.image = read_image(job.pair.image).shape[:2]
     except ValueError as error:
-        finding.errors[str(pair.image)] = str(error)
+        finding.errors[str(job.pair.image)] = str(error)
+    if job.pair.label is None:
+        return job.split, finding
     try:
-        mask = read_mask(pair.label)
+        mask = job.read(job.pair)
         finding.mask = mask.shape
         values, counts = np.unique(mask, return_counts=True)
         finding.counts = dict(zip(map(int, values), counts.tolist(), strict=True))
     except ValueError as error:
-        finding.errors[str(pair.label)] = str(error)
-    return name, finding
+        finding.errors[_label_name(job.pair)] = str(error)
+    return job.split, finding
 
 
 def _begun(matching: Matching, classes: ClassSet) -> SplitAudit:
@@ -188,13 +166,14 @@ def _begun(matching: Matching, classes: ClassSet) -> SplitAudit:
         without_label=[str(path) for path in matching.without_label],
         without_image=[str(path) for path in matching.without_image],
         ambiguous=[str(path) for path in matching.ambiguous],
+        missing=[str(path) for path in matching.missing],
         pixels=[0] * len(classes),
         images=[0] * len(classes),
     )
 
 
 def _add(audit: SplitAudit, finding: _Finding, classes: ClassSet) -> None:
-    path, counts = str(finding.pair.label), dict(finding.counts)
+    path, counts = _label_name(finding.pair), dict(finding.counts)
     audit.unreadable |= finding.errors
     if finding.image:
         audit.smallest = _pairwise(min, audit.smallest or finding.image, finding.image)
@@ -209,6 +188,13 @@ def _add(audit: SplitAudit, finding: _Finding, classes: ClassSet) -> None:
     audit.unknown += sum(counts.values())
     if counts:
         audit.unknown_values[path] = list(counts)
+
+
+def _label_name(pair: Pair) -> str:
+    """The label file; with the name of the sample where one file holds the labels of many."""
+    if pair.label is None or pair.label.suffix != ".json":
+        return str(pair.label)
+    return f"{pair.label}, {pair.name}"
 
 
 def _pairwise(choose: Callable[[int, int], int], one: Size, other: Size) -> Size:

@@ -7,6 +7,9 @@ from offstride.data.catalog import CAMVID, ClassSet
 from offstride.data.folder import FolderDataset
 from offstride.data.layout import class_file
 
+CAMVID_IMAGES = {"train": 367, "val": 101, "test": 233}
+"""Number of images of each split."""
+
 
 class CamVid(FolderDataset):
     """CamVid in folders, see `FolderDataset`.
@@ -21,11 +24,13 @@ class CamVid(FolderDataset):
     """
 
     def __init__(self, root: str | Path, split: str | None) -> None:
-        path = class_file(Path(root))
-        super().__init__(root, split, _with_thin(ClassSet.from_file(path)) if path else CAMVID)
+        super().__init__(root, split, camvid_classes(Path(root)))
 
 
-def _with_thin(classes: ClassSet) -> ClassSet:
-    """Mark CamVid's thin classes, by name, where the class file marks none."""
-    thin = classes.thin or tuple(name for name in CAMVID.thin if name in classes.names)
-    return replace(classes, thin=thin)
+def camvid_classes(root: Path) -> ClassSet:
+    """The classes of the class file in `root`, with CamVid's thin ones marked where it marks none; or else CamVid's."""
+    path = class_file(root)
+    if path is None:
+        return CAMVID
+    classes = ClassSet.from_file(path)
+    return replace(classes, thin=classes.thin or tuple(name for name in CAMVID.thin if name in classes.names))

@@ -1,6 +1,7 @@
 """Image and mask files to arrays: every common kind of file in, one kind of array out."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -8,11 +9,15 @@ from PIL import Image, ImageOps
 _ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole image file.
 
     Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is brought to 8 bits, the EXIF
     orientation is applied.
+
+    Args:
+        path: Where the file lies.
+        file: What to read instead, already open; `path` then only names it in messages.
 
     Returns:
         `(H, W, 3)` uint8, RGB.
@@ -20,7 +25,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: Naming the path, when the file is missing, damaged, truncated or of another kind.
     """
-    image = _open(path)
+    image = _open(path, file)
     if image.mode == "F":
         raise ValueError(f"image {path}: expected integers, got floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):  # Pillow would clip these to 255
@@ -28,11 +33,15 @@ def read_image(path: str | Path) -> np.ndarray:
         return np.repeat(((deep + 128) // 257).astype(np.uint8)[..., None], 3, 2)
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole one-channel mask file; palette files give their indices.
+
+    Args:
+        path: Where the file lies.
+        file: What to read instead, already open; `path` then only names it in messages.
 
     Returns:
         `(H, W)` mask-file values: uint8, uint16, int32 or bool.
@@ -40,17 +49,18 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: Naming the path, when the file is missing, damaged, truncated or has several channels.
     """
-    mask = _open(path)
+    mask = _open(path, file)
     if mask.mode not in _ONE_CHANNEL:
         raise ValueError(f"mask {path}: expected one channel (grey or palette), got Pillow mode {mask.mode!r}")
     return np.asarray(mask)
 
 
-def _open(path: str | Path) -> Image.Image:
+def _open(path: str | Path, file: BinaryIO | None) -> Image.Image:
     """The decoded file, turned upright."""
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image)
+        with Image.open(path if file is None else file) as image:
+            ImageOps.exif_transpose(image, in_place=True)  # loads all of it
+            return image
     except FileNotFoundError as error:
         raise ValueError(f"file {path}: does not exist") from error
     except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over

@@ -1,18 +1,13 @@
-"""Datasets that lie in folders."""
+"""Datasets that lie in two folders, matched by their stems."""
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-
 from offstride.data.catalog import ClassSet
-from offstride.data.decode import read_image, read_mask
+from offstride.data.files import FileDataset
 from offstride.data.layout import list_pairs, read_classes
-from offstride.data.sample import Sample
 
 
-class FolderDataset(Dataset[Sample]):
+class FolderDataset(FileDataset):
     """Image and mask files, matched by their stems: `images/{split}/NAME.jpg` and `labels/{split}/NAME.png`.
 
     Args:
@@ -27,36 +22,5 @@ class FolderDataset(Dataset[Sample]):
 
     def __init__(self, root: str | Path, split: str | None, classes: ClassSet | None = None) -> None:
         self.root, self.split = Path(root), split
-        self._pairs = list_pairs(self.root, split)
-        self.classes = classes or read_classes(self.root)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The file stems, in the order of the samples."""
-        return tuple(pair.name for pair in self._pairs)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        pair = self._pairs[index]
-        image, label = read_image(pair.image), self.label(index)
-        if image.shape[:2] != label.shape:
-            raise ValueError(
-                f"mask {pair.label}: expected the (height, width) of its image, {image.shape[:2]}, "
-                f"got {tuple(label.shape)}"
-            )
-        # Channels stay last in memory: that is what resizing of uint8 images is fast on.
-        return Sample(torch.from_numpy(image).permute(2, 0, 1), label, pair.name)
-
-    def label(self, index: int) -> Tensor:
-        """The label map of a sample, without its image: `(H, W)` uint8."""
-        path = self.label_file(index)
-        try:
-            return torch.from_numpy(self.classes.encode(read_mask(path)))
-        except ValueError as error:
-            raise ValueError(str(error) if str(path) in str(error) else f"file {path}: {error}") from error
-
-    def label_file(self, index: int) -> Path:
-        """The mask file of a sample."""
-        return self._pairs[index].label
+        pairs = list_pairs(self.root, split)
+        super().__init__(pairs, classes or read_classes(self.root))

@@ -5,8 +5,7 @@ from hashlib import blake2b
 
 from torch import Tensor
 
-from offstride.data.folder import FolderDataset
-from offstride.data.sample import SampleSet
+from offstride.data.sample import LabelSource, SampleSet
 from offstride.data.streets import Streets
 
 
@@ -25,7 +24,7 @@ class LabelMaps:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Tensor:
-        if isinstance(self.dataset, FolderDataset):
+        if isinstance(self.dataset, LabelSource):
             return self.dataset.label(index)
         return self.dataset[index].label
 
@@ -37,14 +36,13 @@ class LabelMaps:
         """
         digest = blake2b(json.dumps(self.classes.to_dict(), sort_keys=True).encode(), digest_size=8)
         for index in indices:
-            digest.update(self._name(index))
+            digest.update(self.stamp(index))
         return digest.hexdigest()
 
-    def _name(self, index: int) -> bytes:
-        if isinstance(self.dataset, FolderDataset):
-            path = self.dataset.label_file(index)
-            status = path.stat()
-            return repr((str(path.resolve()), status.st_size, status.st_mtime_ns)).encode()
+    def stamp(self, index: int) -> bytes:
+        """What one of these maps is known by in a fingerprint."""
+        if isinstance(self.dataset, LabelSource):
+            return repr(self.dataset.label_stamp(index)).encode()
         if isinstance(self.dataset, Streets):
             return repr(("streets", self.dataset.size, self.dataset.seed, self.dataset.split, index)).encode()
         label = self[index]

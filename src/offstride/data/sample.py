@@ -1,7 +1,7 @@
 """What every dataset of this room yields."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,3 +34,22 @@ class SampleSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+@runtime_checkable
+class LabelSource(Protocol):
+    """A dataset whose labels can be had without its images."""
+
+    def label(self, index: int) -> Tensor:
+        """The label map of a sample: `(H, W)` uint8."""
+        ...
+
+    def label_stamp(self, index: int) -> tuple[object, ...]:
+        """What changes when the label does; nothing is decoded for it."""
+        ...
+
+
+def sample_name(dataset: SampleSet, index: int) -> str:
+    """The name of a sample; nothing is decoded for it where the dataset keeps `names`."""
+    names = getattr(dataset, "names", None)
+    return dataset[index].name if names is None else names[index]

@@ -1,0 +1,69 @@
+"""Several datasets of the same classes, one after another."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from offstride.data.catalog import ClassSet
+from offstride.data.files import FileDataset
+from offstride.data.labels import LabelMaps
+from offstride.data.layout import abridged
+from offstride.data.sample import Sample, SampleSet, sample_name
+
+
+class Joined(Dataset[Sample]):
+    """Datasets one after another, such as the splits `train` and `val`.
+
+    Args:
+        parts: At least one; all of the same classes.
+
+    Raises:
+        ValueError: When the classes differ, or the parts share images: these would count twice.
+    """
+
+    def __init__(self, parts: Sequence[SampleSet]) -> None:
+        if not parts or any(part.classes != parts[0].classes for part in parts):
+            raise ValueError(f"parts: expected datasets of the same classes, got {len(parts)} of them")
+        files = [file for part in parts if isinstance(part, FileDataset) for file in part.image_files]
+        if len(set(files)) < len(files):
+            seen = set()
+            twice = [file for file in files if file in seen or seen.add(file)]
+            raise ValueError(f"split: expected splits without common images, got {len(twice)}: {abridged(twice)}")
+        self._parts, self._maps = tuple(parts), [LabelMaps(part) for part in parts]
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    @property
+    def classes(self) -> ClassSet:
+        """The classes of all parts."""
+        return self._parts[0].classes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the samples, in their order."""
+        return tuple(sample_name(part, index) for part in self._parts for index in range(len(part)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        part, place = self._place(index)
+        return self._parts[part][place]
+
+    def label(self, index: int) -> Tensor:
+        """The label map of a sample; of files only the label is read."""
+        part, place = self._place(index)
+        return self._maps[part][place]
+
+    def label_stamp(self, index: int) -> tuple[object, ...]:
+        """What changes when the label does."""
+        part, place = self._place(index)
+        return (self._maps[part].stamp(place),)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index: expected one in 0 … {len(self) - 1}, got {index}")
+        part = bisect_right(self._ends, index)
+        return part, index - (self._ends[part - 1] if part else 0)

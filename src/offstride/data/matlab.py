@@ -1,0 +1,41 @@
+"""MATLAB files, in which several data sets keep their labels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
+    """Variables of a MATLAB file (up to version 7) as arrays of at least two axes.
+
+    Structures have their fields as attributes.
+
+    Raises:
+        ValueError: Naming the path, when SciPy is not installed, the file is missing or damaged, or lacks `required`.
+    """
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise ValueError(f"file {path}: reading MATLAB files needs SciPy: pip install 'offstride[mat]'") from error
+    try:
+        found = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
+    except FileNotFoundError as error:
+        raise ValueError(f"file {path}: does not exist") from error
+    except Exception as error:  # the parser raises whatever it stumbles over
+        raise ValueError(f"file {path}: cannot be decoded ({error})") from error
+    if required not in found:
+        raise ValueError(f"file {path}: expected the variable {required}, which is missing")
+    return found
+
+
+def label_map(path: Path, array: object) -> np.ndarray:
+    """A label map of MATLAB as integers: its numbers are floating-point unless somebody cared.
+
+    Raises:
+        ValueError: Naming the path, when it is no matrix of whole numbers.
+    """
+    values = np.asarray(array)
+    if values.ndim != 2 or values.dtype.kind not in "uibf" or (values.dtype.kind == "f" and (values % 1).any()):
+        raise ValueError(f"file {path}: expected a matrix of whole numbers, got {values.dtype} {values.shape}")
+    return values.astype(np.int64) if values.dtype.kind == "f" else values

@@ -1,0 +1,75 @@
+"""PASCAL Context: every pixel of the images of VOC 2010 (Mottaghi et al., CVPR 2014), in 59 classes or with background.
+
+Three distributions are read, the first one that is found in `VOC2010` or in the root:
+
+- `59_context_labels/NAME.png`: the 59 classes of the authors; 0 is everything else, 1 … 59 follow their
+  `59_labels.txt`;
+- `SegmentationClassContext/NAME.png`: masks derived from `trainval_merged.json` of PASCAL in Detail; 0 is everything
+  else, 1 … 59 are the same classes by ascending number of the 459 (alphabetically);
+- `trainval/NAME.mat`: the 459 categories of the authors (`LabelMap`, numbered as in their `labels.txt`), from which the
+  59 are taken.
+
+The split is `ImageSets/SegmentationContext/{split}.txt` where there is one, or else the train and val lists of VOC
+2010, `ImageSets/Main/{split}.txt`: 4998 and 5105 images.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from offstride.data.catalog_voc import CONTEXT_IDS, PASCAL_CONTEXT_59, PASCAL_CONTEXT_60
+from offstride.data.layout import Matching, Pair, find_folder, read_pair
+from offstride.data.matlab import label_map, read_mat
+from offstride.data.official import OfficialSet, match_listed, read_list
+from offstride.data.voc import voc_folder
+
+_SUFFIXES = {"59_context_labels": ".png", "SegmentationClassContext": ".png", "trainval": ".mat"}
+_CATEGORIES = 459
+
+
+def find_context(root: Path, split: str) -> Matching:
+    """The files of a split, in whichever distribution is there."""
+    voc = voc_folder(root, 2010)
+    folder = _label_folder(voc, root)
+    derived = voc / "ImageSets" / "SegmentationContext" / f"{split}.txt"
+    names = read_list(derived if derived.is_file() else voc / "ImageSets" / "Main" / f"{split}.txt")
+    suffix = _SUFFIXES[folder.name]
+    matching = match_listed(
+        (name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names
+    )
+    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+
+
+def _label_folder(voc: Path, root: Path) -> Path:
+    found = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
+    return found or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
+
+
+def _read(pair: Pair) -> np.ndarray:
+    """0 for everything that is none of the 59 classes, and 1 … 59 in the order of the authors."""
+    path = pair.label
+    if path is None or path.parent.name == "59_context_labels":
+        return read_pair(pair)
+    if path.suffix == ".mat":
+        return _translate(path, label_map(path, read_mat(path, "LabelMap")["LabelMap"]), CONTEXT_IDS, _CATEGORIES)
+    order = np.argsort(CONTEXT_IDS)
+    return _translate(path, read_pair(pair), (np.argsort(order) + 1).tolist(), len(CONTEXT_IDS))
+
+
+def _translate(path: Path, values: np.ndarray, ids: Sequence[int], largest: int) -> np.ndarray:
+    """Class i, counted from 1, where the value is `ids[i - 1]`; 0 where it is another one up to `largest`."""
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) <= largest:
+        raise ValueError(f"mask {path}: expected values 0-{largest}, got {values.min()} … {values.max()}")
+    table = np.zeros(largest + 1, np.uint8)
+    table[list(ids)] = np.arange(1, len(ids) + 1)
+    return table[values]
+
+
+_COUNTS = {"train": 4998, "val": 5105}
+
+CONTEXT59 = OfficialSet("pascal_context59", PASCAL_CONTEXT_59, _COUNTS, find_context, {"trainval": "train+val"})
+"""PASCAL Context in 59 classes; everything else is ignored. The protocol of EncNet and LaU."""
+
+CONTEXT60 = OfficialSet("pascal_context60", PASCAL_CONTEXT_60, _COUNTS, find_context, {"trainval": "train+val"})
+"""PASCAL Context in 59 classes and background, which is everything else; nothing is ignored."""
