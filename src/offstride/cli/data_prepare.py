@@ -1,0 +1,57 @@
+"""`offstride data prepare`: from the published archives of a data set to the folders that training reads."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.markup import escape
+
+from offstride.cli.console import progress_bar
+from offstride.data import ARCHIVES, Prepared, prepare_dataset
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Check and unpack archives; the exit code is 0 also when some splits still lack theirs."""
+    values = _parser(program).parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False)
+    with progress_bar("MB") as report:
+        prepared = prepare_dataset(
+            values.name,
+            values["from"],
+            values.root,
+            skip_checksum=values.skip_checksum,
+            progress=lambda done, total: report(done // 10**6, total // 10**6),
+            note=lambda line: console.print(f"[green]✓[/green] {line}"),
+        )
+    _conclude(console, values.name, values.root, prepared)
+    return 0
+
+
+def _parser(program: str) -> ArgumentParser:
+    result = ArgumentParser(
+        prog=program,
+        description="Check the published archives of a data set and unpack them. It can be stopped and called again; "
+        f"nothing is downloaded. Data sets: {', '.join(ARCHIVES)}.",
+        exit_on_error=False,
+    )
+    result.add_argument("name", type=str, help="data set")
+    result.add_argument(
+        "--from", type=Path, nargs="+", required=True, help="archives under their official names, or folders with them"
+    )
+    result.add_argument("--root", type=Path, required=True, help="folder for the data set")
+    result.add_argument(
+        "--skip-checksum", action="store_true", help="take archives of other sizes and checksums, if they can be read"
+    )
+    return result
+
+
+def _conclude(console: Console, name: str, root: Path, prepared: Prepared) -> None:
+    """Say which splits are there, what the others need, and how to check them."""
+    if prepared.ready:
+        console.print(f"ready: {', '.join(prepared.ready)}")
+    for needed in dict.fromkeys(prepared.missing.values()):
+        splits = [split for split, archives in prepared.missing.items() if archives == needed]
+        names = " and ".join(f"{archive.name} ({archive.url})" for archive in needed)
+        console.print(f"[yellow]–[/yellow] {', '.join(splits)}: still to come {names}")
+    command = {"pascal_context": "pascal_context59"}.get(name, name)
+    console.print(f"check it with: offstride data check {command} --root {escape(str(root))}")

@@ -1,0 +1,61 @@
+"""Which of the given files is which archive."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from offstride.data.prepare.archives import Archive
+
+
+def find_archives(archives: Sequence[Archive], given: Sequence[Path]) -> dict[Archive, Path]:
+    """Match files to archives by their names.
+
+    Args:
+        archives: Of one data set.
+        given: Files, each named like an archive, and folders that hold such files next to whatever else.
+
+    Returns:
+        Path of each archive that is there, in the order of `archives`.
+
+    Raises:
+        ValueError: When a path does not exist, a file has another name, an archive is there twice, or none is there.
+    """
+    found: dict[Archive, Path] = {}
+    for path in given:
+        if not path.exists():
+            raise ValueError(f"from: {path} does not exist")
+        matches = _in_folder(archives, path) if path.is_dir() else _file(archives, path)
+        for archive, match in matches:
+            if archive in found and not found[archive].samefile(match):
+                raise ValueError(f"from: expected {archive.name} once, got {found[archive]} and {match}")
+            found[archive] = match
+    if not found:
+        raise ValueError(f"from: expected {_names(archives)}, found none of them in {', '.join(map(str, given))}")
+    return {archive: found[archive] for archive in archives if archive in found}
+
+
+def _file(archives: Sequence[Archive], path: Path) -> list[tuple[Archive, Path]]:
+    matches = [(archive, path) for archive in archives if archive.is_named(path.name)]
+    if not matches:
+        raise ValueError(f"from: expected a file named {_names(archives)}, got {path}")
+    return matches
+
+
+def _in_folder(archives: Sequence[Archive], folder: Path) -> list[tuple[Archive, Path]]:
+    matches = [
+        (archive, path)
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+        for archive in archives
+        if archive.is_named(path.name)
+    ]
+    copies = [
+        (archive, copy)
+        for archive in archives
+        for copy in (folder, *sorted(folder.iterdir()))
+        if archive.folder and (copy / archive.folder).is_dir()
+    ]
+    return matches or copies[:1]
+
+
+def _names(archives: Sequence[Archive]) -> str:
+    return " or ".join(archive.name for archive in archives)

@@ -1,0 +1,103 @@
+"""From an archive to files under a root, each of which is there whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from offstride.data.prepare.archives import Archive
+from offstride.data.prepare.check import CHUNK, Advance
+from offstride.data.prepare.members import Member, members, readable
+
+BLOCK = 4096
+"""Bytes that a file system hands out at once: what small files really take."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What unpacking an archive would write.
+
+    Attributes:
+        files: Number of files that the archive has for the data set.
+        missing: Number of those that are not there yet.
+        space: Bytes that the missing ones take on the disk.
+    """
+
+    files: int
+    missing: int
+    space: int
+
+
+def survey(archive: Archive, path: Path, root: Path, *, begun: int | None) -> Survey:
+    """Look at all names and sizes before anything is written.
+
+    Args:
+        archive: Which one.
+        path: Where it lies.
+        root: Where its members are to go.
+        begun: Since when it is being unpacked, see `Journal`; None when it is not.
+
+    Raises:
+        ValueError: When a member is unsafe, the archive damaged, or nothing in it belongs to the data set.
+    """
+    files = missing = space = 0
+    with readable(path):
+        for member, target in _placed(archive, path, root):
+            files += 1
+            if not _is_there(member, target, begun):
+                missing += 1
+                space += -(-member.size // BLOCK) * BLOCK
+    if not files:
+        raise ValueError(f"archive {path}: expected files that become {root / archive.shows}, found none")
+    return Survey(files, missing, space)
+
+
+def unpack(archive: Archive, path: Path, root: Path, *, begun: int | None, advance: Advance) -> None:
+    """Write the members that are not there yet.
+
+    Each goes to a hidden file beside its place first and is then renamed: whenever this is stopped, no half-written
+    file has a name that anyone reads.
+
+    Args:
+        archive: Which one.
+        path: Where it lies.
+        root: Where its members go.
+        begun: Since when it is being unpacked, see `Journal`; None when it is not.
+        advance: Told about progress.
+
+    Raises:
+        ValueError: When a member is unsafe or the archive damaged.
+    """
+    with readable(path):
+        for member, target in _placed(archive, path, root):
+            if not _is_there(member, target, begun):
+                _write(member, target)
+            advance(member.behind())
+
+
+def _placed(archive: Archive, path: Path, root: Path) -> Iterator[tuple[Member, Path]]:
+    for member in members(path):
+        place = archive.place(member.name)
+        if place is not None:
+            yield member, root / place
+
+
+def _is_there(member: Member, target: Path, begun: int | None) -> bool:
+    if begun is None or not target.is_file():
+        return False
+    status = target.stat()
+    return status.st_size == member.size and status.st_mtime_ns >= begun
+
+
+def _write(member: Member, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.partial")
+    try:
+        with member.open() as source, temporary.open("wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
+        if temporary.stat().st_size != member.size:
+            raise EOFError(f"member {member.name} ends early")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

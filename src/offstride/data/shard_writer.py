@@ -1,0 +1,151 @@
+"""From any data set to the shards that `ShardedDataset` reads."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from offstride.data.catalog import ClassSet
+from offstride.data.sample import SampleSet, sample_name
+from offstride.data.shards import VERSION, index_file
+from offstride.ops.labels import IGNORE_INDEX
+
+LABEL = ".label.png"
+Place = list[int]
+
+
+@dataclass
+class _Written:
+    """What lies in finished shards."""
+
+    shards: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+
+def write_shards(
+    dataset: SampleSet,
+    root: str | Path,
+    split: str | None,
+    *,
+    shard_bytes: int = 1 << 30,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a data set as shards, or finish writing it.
+
+    Image files are copied byte by byte; images of sets that are not files become PNG. Labels become PNG files of class
+    indices. A shard is written under a hidden name and renamed when it is complete, the index comes last: this can be
+    stopped at any time, and goes on after the last complete shard when it is called again.
+
+    Args:
+        dataset: One split.
+        root: Folder for the shards; several splits of one data set share it.
+        split: Name of the split.
+        shard_bytes: A shard ends with the first sample that reaches this size.
+        progress: Called with the samples written and their total.
+
+    Returns:
+        Path of the index.
+
+    Raises:
+        ValueError: When the folder holds other samples under this name, or other classes; or a sample cannot be read.
+    """
+    root = Path(root)
+    if shard_bytes < 1:
+        raise ValueError(f"shard_bytes: expected at least 1, got {shard_bytes}")
+    root.mkdir(parents=True, exist_ok=True)
+    _write_classes(root, dataset.classes)
+    written = _finished(root, split)
+    expected = [sample_name(dataset, index) for index in range(len(dataset))]
+    if written.names != expected[: len(written.names)]:
+        raise ValueError(f"root: expected no shards of {split!r} in {root} or shards of this data set, found others")
+    while len(written.names) < len(dataset):
+        number = len(written.shards)
+        path = root / f"{split or 'all'}-{number:06}.tar"
+        for name, place in _write_shard(dataset, len(written.names), path, shard_bytes):
+            written.names.append(name)
+            written.places.append([number, *place])
+            if progress:
+                progress(len(written.names), len(dataset))
+        written.shards[path.name] = path.stat().st_size
+    index = {"version": VERSION, "shards": written.shards, "names": written.names, "places": written.places}
+    _replace(index_file(root, split), json.dumps(index).encode())
+    return index_file(root, split)
+
+
+def _write_classes(root: Path, classes: ClassSet) -> None:
+    """Labels are written as class indices: the classes keep their names, not the values of their files."""
+    plain = replace(classes, values=tuple(range(len(classes))), ignore_values=(IGNORE_INDEX,))
+    path = root / "classes.json"
+    if path.exists() and ClassSet.from_file(path) != plain:
+        raise ValueError(f"root: expected the classes of the data set in {path}, found others")
+    _replace(path, (json.dumps(plain.to_dict(), indent=2) + "\n").encode())
+
+
+def _finished(root: Path, split: str | None) -> _Written:
+    """What an earlier call has finished; complete shards have their names, the others are written again."""
+    written = _Written()
+    while (path := root / f"{split or 'all'}-{len(written.shards):06}.tar").exists():
+        try:
+            with tarfile.open(path, "r:") as shard:
+                found = shard.getmembers()
+        except tarfile.TarError as error:
+            raise ValueError(f"shard {path}: cannot be read ({error}); remove it to write it again") from error
+        for image, label in zip(found[::2], found[1::2], strict=True):
+            written.names.append(label.name.removesuffix(LABEL))
+            written.places.append([len(written.shards), image.offset_data, image.size, label.offset_data, label.size])
+        written.shards[path.name] = path.stat().st_size
+    return written
+
+
+def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -> Iterator[tuple[str, Place]]:
+    """Write one shard from the sample `start` on; yields name and place of each sample."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        with temporary.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as shard:
+            for index in range(start, len(dataset)):
+                name, image, suffix, label = _encoded(dataset, index)
+                yield name, [*_add(shard, name + suffix, image), *_add(shard, name + LABEL, label)]
+                if shard.offset >= shard_bytes:
+                    break
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encoded(dataset: SampleSet, index: int) -> tuple[str, bytes, str, bytes]:
+    """Name, image file and its suffix, and label file."""
+    sample = dataset[index]  # decodes both: what cannot be read is found now rather than while training
+    files = getattr(dataset, "image_files", None)
+    if files is not None:
+        path = files[index]
+        image, suffix = path.read_bytes(), path.suffix.lower()
+    else:
+        image, suffix = _png(sample.image.permute(1, 2, 0).numpy()), ".png"
+    return sample.name, image, suffix, _png(sample.label.numpy())
+
+
+def _png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _add(shard: tarfile.TarFile, name: str, data: bytes) -> Place:
+    """Add a member; returns where its content begins and its length."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    shard.addfile(info, io.BytesIO(data))
+    return [shard.offset - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, len(data)]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
