@@ -10,6 +10,7 @@ weights leave them out.
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from offstride.field import LogitField
 from offstride.ops.grid import coordinate_dtype
+
+Index = TypeVar("Index", int, Tensor)
 
 
 class WeightedWindowField(LogitField):
@@ -83,7 +86,7 @@ def window_rows(values: Tensor, size: tuple[int, int], width: int, rows: tuple[i
     (h, w), reach = values.shape[2:], width // 2
     y = centres(size[0], h, values)[slice(*rows)]
     x = centres(size[1], w, values)
-    low, high = int(y[0]), int(y[-1]) + 1  # only what the band reads
+    low, high = _centre(rows[0], size[0], h), _centre(rows[1] - 1, size[0], h) + 1  # only what the band reads
     padded = F.pad(values, (reach,) * 4)[:, :, low : high + 2 * reach].to(coordinate_dtype(values.dtype))
     for i in range(width):
         line = padded.index_select(2, y - low + i)
@@ -93,4 +96,8 @@ def window_rows(values: Tensor, size: tuple[int, int], width: int, rows: tuple[i
 
 def centres(fine: int, coarse: int, like: Tensor) -> Tensor:
     """`(fine,)` coarse pixel that each fine one lies in."""
-    return ((2 * torch.arange(fine, device=like.device) + 1) * coarse).div(2 * fine, rounding_mode="floor")
+    return _centre(torch.arange(fine, device=like.device), fine, coarse)
+
+
+def _centre(index: Index, fine: int, coarse: int) -> Index:
+    return (2 * index + 1) * coarse // (2 * fine)
