@@ -11,6 +11,7 @@ from torch import nn
 from offstride.data import ClassSet, Sample
 from offstride.evaluate import evaluate, label_map
 from offstride.field import DenseField, LogitField
+from offstride.inference import InferenceProtocol
 from offstride.models import create_model
 
 CLASSES = ClassSet(("wall", "pole", "ghost"), thin=("pole",))
@@ -105,3 +106,20 @@ def test_label_map_is_the_argmax_of_what_the_model_returns_and_renders_nothing(m
     labels = label_map(model, images)
     assert labels.dtype == torch.uint8
     assert torch.equal(labels.long(), expected)
+
+
+def test_images_are_predicted_by_the_protocol(dataset):
+    seen = []
+
+    class Watched(RedIsPole):
+        def field(self, images):
+            seen.append(tuple(images.shape[2:]))
+            return super().field(images)
+
+    whole = evaluate(RedIsPole(), dataset)  # type: ignore[arg-type]
+    protocol = InferenceProtocol(flip=True, window=(6, 5), overlap=0)
+    parts = evaluate(Watched(), dataset, protocol=protocol)  # type: ignore[arg-type]
+    assert parts.to_dict()["classes"] == whole.to_dict()["classes"]  # a local model does not notice
+    assert seen == [(6, 5)] * 2 * (2 * 2 + 2 * 1 + 1 * 2)
+    evaluate(Watched(), dataset, protocol=InferenceProtocol((2.0,)))  # type: ignore[arg-type]
+    assert seen[-3:] == [(14, 18), (24, 10), (12, 12)]

@@ -1,6 +1,7 @@
 """`offstride evaluate`: a table of scores for every class, and all figures as JSON."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -9,29 +10,34 @@ from rich.table import Table
 from torch import Tensor
 
 from offstride.cli.console import pick_device, progress_bar, write_text
+from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.data import build_dataset
 from offstride.evaluate import Evaluation, evaluate
+from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Evaluate a checkpoint."""
     values = _parser(program).parse_args(arguments)
-    model = Segmenter.load(values.checkpoint).to(pick_device(values.device))
+    protocol = protocol_of(values)
+    model = Segmenter.load(values.checkpoint, output_stride=values.output_stride).to(pick_device(values.device))
     source = {"count": values.count, "size": values.size} if values.data == "streets" else {"root": values.root}
     dataset = build_dataset(values.data, values.split, **source)
     with progress_bar("evaluating") as progress:
-        result = evaluate(model, dataset, workers=values.workers, progress=progress)
-    Console().print(score_table(result, f"{values.checkpoint} on {values.data} {values.split or ''}"))
+        result = evaluate(model, dataset, protocol=protocol, workers=values.workers, progress=progress)
+    title = f"{values.checkpoint} on {values.data} {values.split or ''}".rstrip()
+    Console().print(score_table(result, f"{title}, {how(model, protocol)}"))
     if values.json:
-        write_text(values.json, json.dumps(result.to_dict(), indent=2) + "\n")
+        asked = {"output_stride": model.config.output_stride, **asdict(protocol)}
+        write_text(values.json, json.dumps({**result.to_dict(), "protocol": asked}, indent=2) + "\n")
     return 0
 
 
 def _parser(program: str) -> ArgumentParser:
     result = ArgumentParser(prog=program, description="Score a trained model on a data set.", exit_on_error=False)
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
-    result.add_argument("--data", default="folder", help="folder, camvid or streets")
+    result.add_argument("--data", default="folder", help="name of the data set: folder, camvid, streets …")
     result.add_argument("--root", type=Path, default=None, help="folder of the data set")
     result.add_argument("--split", type=str | None, default="test", help="split to score on; null if there are none")
     result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes")
@@ -41,7 +47,13 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--json", type=Path, default=None, help="file for all figures")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
     result.add_argument("--workers", type=int, default=1, help="processes that load data")
+    add_protocol(result)
     return result
+
+
+def how(model: Segmenter, protocol: InferenceProtocol) -> str:
+    """In which way images were predicted, in a few words."""
+    return ", ".join(filter(None, [f"output stride {model.config.output_stride}", str(protocol)]))
 
 
 def score_table(result: Evaluation, title: str) -> Table:

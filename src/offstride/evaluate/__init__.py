@@ -1,6 +1,6 @@
 """Data, inference and metrics together: how good a model is, and how good it could be."""
 
-from offstride.evaluate.evaluation import Evaluation, LabelledImages, evaluate, label_map
+from offstride.evaluate.evaluation import WHOLE, Evaluation, LabelledImages, evaluate, label_map
 from offstride.evaluate.label_shards import LabelShards, encode_dataset
 from offstride.evaluate.learned_bound import (
     LabelNetwork,
@@ -10,6 +10,7 @@ from offstride.evaluate.learned_bound import (
     learned_bound,
     mean_and_deviation,
 )
+from offstride.evaluate.submission import SUBMISSIONS, Submission, open_submission
 from offstride.evaluate.upper_bound import (
     Coarse,
     Interpolation,
@@ -20,6 +21,8 @@ from offstride.evaluate.upper_bound import (
 )
 
 __all__ = [
+    "SUBMISSIONS",
+    "WHOLE",
     "Coarse",
     "Evaluation",
     "Interpolation",
@@ -29,6 +32,7 @@ __all__ = [
     "LabelTraining",
     "LabelledImages",
     "LearnedBound",
+    "Submission",
     "Trained",
     "encode_dataset",
     "evaluate",
@@ -36,6 +40,7 @@ __all__ = [
     "label_map",
     "learned_bound",
     "mean_and_deviation",
+    "open_submission",
     "reconstruction_bound",
     "reconstruction_bounds",
 ]

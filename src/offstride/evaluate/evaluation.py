@@ -11,9 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
 from offstride.field import argmax
-from offstride.inference import predict_whole
+from offstride.inference import InferenceProtocol
 from offstride.metrics import BoundaryIoU, BoundaryScores, ConfusionMatrix, SegmentationScores
 from offstride.models import Segmenter
+
+WHOLE = InferenceProtocol()
+"""Images are predicted whole, as they are."""
 
 
 class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
@@ -37,9 +40,9 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         return self.transform(self.dataset[self.share[index]])
 
 
-def label_map(model: Segmenter, images: Tensor) -> Tensor:
-    """Predicted classes of `(B, 3, H, W)` images: `(B, H, W)`, without full-resolution scores."""
-    return argmax(predict_whole(model.field, images))
+def label_map(model: Segmenter, images: Tensor, protocol: InferenceProtocol = WHOLE) -> Tensor:
+    """Predicted classes of `(B, 3, H, W)` images: `(B, H, W)`; whole images without full-resolution scores."""
+    return argmax(protocol.field(model.field, images))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +99,16 @@ def evaluate(
     model: Segmenter,
     dataset: SampleSet,
     *,
+    protocol: InferenceProtocol = WHOLE,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Predict every image whole and score the predictions.
+    """Predict every image and score the predictions.
 
     Args:
         model: Left in evaluation mode; runs where its parameters are.
         dataset: Labelled images of the model's classes.
+        protocol: How images are predicted; whole by default.
         workers: Processes that load data.
         progress: Called with the number of images done and their total.
 
@@ -122,7 +127,7 @@ def evaluate(
     seconds = 0.0
     for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
         start = time.perf_counter()
-        prediction = label_map(model, image.to(device))
+        prediction = label_map(model, image.to(device), protocol)
         seconds += time.perf_counter() - start
         confusion.update(prediction, label.to(device))
         boundary.update(prediction, label.to(device))

@@ -1,5 +1,32 @@
-"""From images to fields with any callable: our models or those of other libraries."""
+"""From images to fields with any callable: our models or those of other libraries. Whole images, sliding windows,
+several scales, mirror images.
+"""
 
+from offstride.inference.averaged import Averaged
+from offstride.inference.pixels import pixel_reader
+from offstride.inference.protocol import InferenceProtocol
+from offstride.inference.scales import (
+    DEEPLABV3_SCALES,
+    ENCNET_SCALES,
+    GFF_SCALES,
+    predict_averaged,
+    scaled_size,
+)
+from offstride.inference.scores import scores_of
+from offstride.inference.sliding import label_sliding, predict_sliding
 from offstride.inference.whole import predict_whole
 
-__all__ = ["predict_whole"]
+__all__ = [
+    "DEEPLABV3_SCALES",
+    "ENCNET_SCALES",
+    "GFF_SCALES",
+    "Averaged",
+    "InferenceProtocol",
+    "label_sliding",
+    "pixel_reader",
+    "predict_averaged",
+    "predict_sliding",
+    "predict_whole",
+    "scaled_size",
+    "scores_of",
+]

@@ -1,20 +1,19 @@
 """Prediction of whole images."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from offstride.field import BilinearField, DenseField, LogitField
+from offstride.inference.scores import Predict, scores_of
 
 
 @torch.inference_mode()
-def predict_whole(predict: Callable[[Tensor], LogitField | Tensor], images: Tensor) -> LogitField:
+def predict_whole(predict: Predict, images: Tensor) -> LogitField:
     """Scores of whole images as a field of their size.
 
     Args:
-        predict: From `(B, 3, H, W)` images to a field or to a score tensor; scores on a coarser grid are upsampled
-            bilinearly.
+        predict: From `(B, 3, H, W)` images to a field or to scores, see `scores_of`; scores on a coarser grid are
+            upsampled bilinearly.
         images: `(B, 3, H, W)`.
 
     Returns:
@@ -23,7 +22,7 @@ def predict_whole(predict: Callable[[Tensor], LogitField | Tensor], images: Tens
     Raises:
         ValueError: If the callable returns something else.
     """
-    scores = predict(images)
+    scores = scores_of(predict(images))
     size = (images.shape[-2], images.shape[-1])
     if isinstance(scores, Tensor) and scores.ndim == 4:
         scores = DenseField(scores) if scores.shape[-2:] == size else BilinearField(scores, size)

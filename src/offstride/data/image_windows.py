@@ -1,0 +1,85 @@
+"""Image files of any size, read in windows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from offstride.data.decode import read_image
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+
+
+class ImageWindows:
+    """The pixels of an image file, sliced like an array: `windows[top:bottom, left:right]` is `(h, w, 3)` uint8.
+
+    Only what is sliced becomes an array. A `.npy` file of such an array stays on disk (memory-mapped). An upright RGB
+    file is decoded once, at four bytes a pixel; any other is read as `read_image` reads it. There is no limit to the
+    number of pixels, so take files from people you know.
+
+    Args:
+        path: Image file.
+
+    Raises:
+        ValueError: Naming the path, when the file is missing, damaged or of another kind.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._pixels = _map(self.path) if self.path.suffix.lower() == ".npy" else _decode(self.path)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3)."""
+        if isinstance(self._pixels, Image.Image):
+            return self._pixels.height, self._pixels.width, 3
+        H, W, _ = self._pixels.shape
+        return H, W, 3
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        if not isinstance(self._pixels, Image.Image):
+            return np.array(self._pixels[key])
+        (top, bottom, _), (left, right, _) = (
+            part.indices(length) for part, length in zip(key, self.shape[:2], strict=True)
+        )
+        return np.array(self._pixels.crop((left, top, right, bottom)))
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"file {path}: cannot be read as an array ({error})") from error
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"file {path}: expected (H, W, 3) uint8, got {pixels.shape} {pixels.dtype}")
+    return pixels
+
+
+def _decode(path: Path) -> Image.Image | np.ndarray:
+    with _any_size():
+        try:
+            with Image.open(path) as image:
+                if image.mode == "RGB" and "transparency" not in image.info and _is_upright(image):
+                    image.load()
+                    return image
+        except FileNotFoundError as error:
+            raise ValueError(f"file {path}: does not exist") from error
+        except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
+            raise ValueError(f"file {path}: cannot be decoded ({error})") from error
+        return read_image(path)
+
+
+def _is_upright(image: Image.Image) -> bool:
+    return image.getexif().get(_ORIENTATION, 1) == 1
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Without Pillow's guard against files that claim to be huge."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -1,0 +1,52 @@
+"""`offstride evaluate`: how images are predicted."""
+
+import json
+
+import pytest
+import torch
+
+from offstride.cli.main import main
+from offstride.data import STREETS, Streets
+from offstride.evaluate import evaluate
+from offstride.inference import InferenceProtocol
+from offstride.models import Segmenter, create_model
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "m.safetensors"
+    create_model(backbone="test_resnet", classes=STREETS, head_options={"channels": 16}).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "protocol", "stride", "title"),
+    [
+        ([], InferenceProtocol(), 16, "output stride 16"),
+        (["--output-stride", "8"], InferenceProtocol(), 8, "output stride 8"),
+        (["--scales", "0.5", "1", "--flip"], InferenceProtocol((0.5, 1.0), flip=True), 16, "scales 0.5 1, flip"),
+        (["--sliding", "32", "32"], InferenceProtocol(window=(32, 32)), 16, "windows 32×32"),
+    ],
+)
+def test_scores_are_those_of_the_protocol(tmp_path, checkpoint, capsys, arguments, protocol, stride, title):
+    figures = tmp_path / "scores.json"
+    scenes = ["--data=streets", "--split=val", "--count=2", "--size=[48, 64]", "--workers=0", f"--json={figures}"]
+    assert main(["evaluate", str(checkpoint), *scenes, "--device=cpu", *arguments]) == 0
+    assert title in " ".join(capsys.readouterr().out.split())
+    found = json.loads(figures.read_text())
+    result = evaluate(
+        Segmenter.load(checkpoint, output_stride=stride), Streets(2, SIZE, split="val"), protocol=protocol
+    )
+    assert found["miou"] == pytest.approx(result.scores.miou)
+    assert found["boundary_iou"] == pytest.approx(result.boundary.mean)
+    assert found["protocol"]["output_stride"] == stride
+    assert tuple(found["protocol"]["scales"]) == tuple(protocol.scales)
+
+
+def test_bad_options_are_one_line(checkpoint, capsys):
+    scenes = ["--data=streets", "--split=val", "--count=1", "--size=[48, 64]"]
+    assert main(["evaluate", str(checkpoint), *scenes, "--scales", "-1"]) == 2
+    assert "scales" in capsys.readouterr().err
