@@ -1,3 +1,4 @@
+import colorsys
 import random
 
 import numpy as np
@@ -207,6 +208,11 @@ def test_the_sample_is_left_as_it_is():
         ({"scale": (2, 1)}, "scale: expected"),
         ({"flip": 1.5}, "flip: expected"),
         ({"jitter": -0.1}, "jitter: expected"),
+        ({"hue": 0.6}, "hue: expected a number in 0 … 0.5"),
+        ({"blur": 2}, "blur: expected"),
+        ({"base": 0}, "base: expected"),
+        ({"base": 1.5}, "base: expected"),
+        ({"base_side": "left"}, "base_side: expected"),
         ({"mean": (123.7, 116.3, 103.5)}, "mean, std: expected"),
         ({"std": (0.2, 0.2, 0)}, "mean, std: expected"),
         ({"std": (0.2, 0.2)}, "mean, std: expected"),
@@ -220,3 +226,69 @@ def test_bad_arguments(arguments, message):
 def test_bad_statistics_for_evaluation():
     with pytest.raises(ValueError, match="mean, std: expected"):
         EvalTransform(std=(58.4, 57.1, 57.4))
+
+
+@pytest.mark.parametrize(("side", "length"), [("short", 30), ("long", 48)])
+def test_a_base_size_is_one_more_scale(side, length):
+    sample = noise(48, 30)
+    for seed in range(5):
+        based = TrainTransform((40, 44), (0.5, 1.5), base=60, base_side=side)(sample, seed)
+        scaled = TrainTransform((40, 44), (0.5 * 60 / length, 1.5 * 60 / length))(sample, seed)
+        assert torch.equal(based[1], scaled[1])
+        assert torch.allclose(based[0], scaled[0])
+
+
+def test_hue_turns_around_the_colour_circle_within_its_range():
+    color = torch.tensor([200, 60, 90], dtype=torch.uint8)
+    sample = Sample(color[:, None, None].expand(3, 8, 9).clone(), torch.zeros(8, 9).byte(), "even")
+    transform = TrainTransform((8, 9), (1, 1), hue=0.1)
+    hue, saturation, value = colorsys.rgb_to_hsv(*(color / 255).tolist())
+    shifts = []
+    for seed in range(200):
+        found = colorsys.rgb_to_hsv(*(colors(transform(sample, seed)[0])[:, 4, 4] / 255).tolist())
+        assert found[1:] == pytest.approx((saturation, value), abs=0.01)
+        shifts.append((found[0] - hue + 0.5) % 1 - 0.5)
+    assert -0.105 < min(shifts) < -0.09
+    assert 0.09 < max(shifts) < 0.105
+
+
+def test_blur_is_a_gaussian_of_random_width():
+    """Of one white pixel: the response is a product of Gaussians, so its two axes tell the width."""
+    image = torch.zeros(3, 31, 31, dtype=torch.uint8)
+    image[:, 15, 15] = 255
+    sample = Sample(image, torch.zeros(31, 31).byte(), "dot")
+    transform = TrainTransform((31, 31), (1, 1), blur=1.0)
+    widths = []
+    for seed in range(100):
+        blurred, label = transform(sample, seed)
+        found = colors(blurred)[0]
+        assert (label == 0).all()
+        deviation = np.sqrt(-0.5 / np.log(max(float(found[15, 16] / found[15, 15]), 1e-9)))
+        if deviation > 0.45:
+            axis = np.exp(-0.5 * (np.arange(-3, 4) / deviation) ** 2)
+            expected = 255 * np.outer(axis, axis) / axis.sum() ** 2
+            assert np.abs(found[12:19, 12:19].numpy() - expected).max() < 3
+        widths.append(deviation)
+    assert max(widths) > 0.9
+    assert 0.4 < np.mean(widths) < 0.6
+
+
+def test_some_images_are_blurred():
+    sample, transform = noise(16, 16), TrainTransform((16, 16), (1, 1), flip=0, blur=0.3)
+    sharp = TrainTransform((16, 16), (1, 1), flip=0)(sample, 0)[0]
+    blurred = sum(not torch.equal(transform(sample, seed)[0], sharp) for seed in range(400))
+    assert 70 < blurred < 150  # the least widths change nothing
+
+
+def test_every_size_can_be_blurred():
+    for height, width in ((1, 1), (1, 9), (2, 3), (3, 1)):
+        image, _ = TrainTransform((5, 5), (1, 1), blur=1.0, hue=0.2, jitter=0.2)(noise(height, width), 3)
+        assert image.isfinite().all()
+
+
+def test_what_is_off_draws_nothing():
+    """The samples of earlier recipes stay what they were."""
+    sample = noise(50, 60)
+    plain = TrainTransform((32, 40), jitter=0.2)(sample, 7)
+    assert float(plain[0].double().sum()) == pytest.approx(743.028388, abs=1e-3)
+    assert int(plain[1].long().sum()) == 5000

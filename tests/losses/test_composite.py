@@ -1,5 +1,7 @@
 """The loss of a whole model: its terms against the equations, and what a configuration refuses."""
 
+from dataclasses import replace
+
 import equations
 import pytest
 import torch
@@ -134,3 +136,28 @@ def test_scores_for_the_scene_are_a_term_of_their_own():
     assert "scene" not in segmentation_losses(field, {}, case.labels, LossConfig())
     with pytest.raises(ValueError, match="scene: expected a number of at least 0"):
         LossConfig(scene=-1.0)
+
+
+@pytest.mark.parametrize("origin", ["center", "corner"])
+def test_labels_can_be_brought_to_the_grid_of_the_scores(origin):
+    """DeepLabv3, Table 8: scores and labels meet at the size of the scores, in all heads."""
+    scores, helper = (torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    labels = torch.randint(0, 3, (2, 30, 37))
+    labels[0, :9] = 255
+    fields = [BilinearField(values, (30, 37), origin) for values in (scores, helper)]
+    losses = segmentation_losses(fields[0], {"third": fields[1]}, labels, LossConfig(labels="downsampled"))
+    mode = "nearest-exact" if origin == "center" else "nearest"
+    small = F.interpolate(labels[None].float(), (4, 5), mode=mode)[0].long()
+    assert (small == 255).any()
+    close(losses["main"], F.cross_entropy(scores, small, ignore_index=255))
+    close(losses["third"], 0.2 * F.cross_entropy(helper, small, ignore_index=255))
+
+
+def test_downsampled_labels_meet_what_is_upsampled_bilinearly():
+    case = make_case("then bilinear")
+    labels = LossConfig(labels="downsampled", location="guided", class_weights=WEIGHTS)
+    upsampler = LossConfig(supervise_at="upsampler", location="guided", class_weights=WEIGHTS)
+    field = replace(case.field, origin="corner")
+    close(*(segmentation_losses(field, {}, case.labels, config)["main"] for config in (labels, upsampler)))
+    with pytest.raises(ValueError, match="labels: expected 'full' for a prediction that is a LocatedField"):
+        segmentation_losses(make_case("center").field, {}, make_case("center").labels, labels)

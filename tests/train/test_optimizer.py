@@ -48,6 +48,29 @@ def test_decay_can_be_asked_for(model, option):
     assert all(default[name][1] == 0 and more[name][1] > 0 for name in changed)
 
 
+def test_depthwise_kernels_need_not_decay():
+    model = create_model(backbone="test_efficientnet", classes=3, head_options={"channels": 16})
+    names = [name for name, parameter in model.named_parameters() if ".conv_dw." in name]
+    assert names
+    default, spared = (rates(model, OptimizerRecipe(decay_depthwise=decay)) for decay in (True, False))
+    assert {name for name in default if default[name] != spared[name]} == set(names)
+    assert all(default[name] == (0.01, 1e-4) and spared[name] == (0.01, 0.0) for name in names)
+
+
+def test_biases_can_learn_faster(model):
+    default, faster = (rates(model, OptimizerRecipe(bias_multiplier=times)) for times in (1.0, 2.0))
+    biases = {
+        f"{name}.bias"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and module.bias is not None
+    }
+    assert biases
+    for name, (rate, decay) in default.items():
+        assert faster[name] == pytest.approx((rate * (2 if name in biases else 1), decay)), name
+    groups = parameter_groups(model, OptimizerRecipe(bias_multiplier=2.0))
+    assert len({group["name"] for group in groups}) == len(groups)
+
+
 def test_poly_reaches_zero_at_the_end_and_is_the_published_curve():
     assert [poly(step, 4, 0.9) for step in range(5)] == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0])
 

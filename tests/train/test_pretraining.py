@@ -2,18 +2,12 @@
 usual training from there (Eq. 5).
 """
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
-import yaml
 
 from offstride.losses import compressed_label_loss
 from offstride.models import Segmenter
 from offstride.train import ModelRecipe, build_model, build_split, fit, read_history
-from offstride.train.recipe import recipe_to_dict
 from offstride.upsamplers import fit_label_basis
 
 MODEL = {
@@ -82,23 +76,6 @@ def test_the_term_is_that_of_the_models_codes(staged, change, basis, tmp_path):
     found = compressed_label_loss(field.codes, labels, model.upsampler.weight, model.upsampler.bias)
     target = basis[1].first(6).encode(labels)
     torch.testing.assert_close(found, (field.codes - target).square().sum(1).mean())
-
-
-def test_two_processes_regress_as_one(staged, change, basis, tmp_path):
-    """Without the cross-entropy W and the temperature take no part, which processes that wait for them must know."""
-    recipe = change(change(staged, "model", basis=basis[0]), "loss", compressed=0.01, main=False)
-    recipe = change(change(recipe, "optimizer", momentum=0.0), "model", head_options={"channels": 16, "dropout": 0.0})
-    recipe = change(recipe, "schedule", steps=2, batch_size=4, freeze_norm="all", validate_every=2)
-    fit(recipe, tmp_path / "1")
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_to_dict(recipe)))
-    command = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "2"), "--schedule.devices=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    subprocess.run([sys.executable, "-m", "offstride", *command], check=True, timeout=300, env=environment)
-    one, two = (weights(tmp_path / name / "last.safetensors") for name in "12")
-    for name, value in one.items():
-        torch.testing.assert_close(
-            two[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
-        )
 
 
 def test_a_start_brings_its_normalisation(staged, change, tmp_path):

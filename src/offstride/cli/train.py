@@ -1,51 +1,116 @@
 """`offstride train`: recipes in YAML, any setting overridden on the command line."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import fields
-from itertools import takewhile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
+from jsonargparse import (
+    ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
+    ArgumentError,
+    ArgumentParser,
+    Namespace,
+)
 
-from offstride.train import Recipe, fit, is_first_process
+from offstride.train import Recipe, fit_stages, is_first_process
+from offstride.train.recipe_file import load_recipe_files, training_chain
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Train; recipes may come first without their `--recipe`."""
-    files = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    files, settings = split_arguments(arguments)
     parser = _parser(program)
-    values = parser.instantiate(parser.parse_args([f"--recipe={file}" for file in files] + arguments[len(files) :]))
-    recipe = Recipe(**{section.name: values[section.name] for section in fields(Recipe)})
-    best = fit(recipe, values.output, resume=values.resume)
+    stages = [parser.instantiate(parser.parse_args([*stage, *settings])) for stage in _stages(files)]
+    last = stages[-1]
+    best = fit_stages([_recipe(stage) for stage in stages], last.output, resume=last.resume)
     if is_first_process():
         print(best)
     return 0
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe of one YAML file.
+    """The recipe of one YAML file, with the files that it stands on.
 
     Raises:
         ValueError: If it cannot be read or holds something else.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--recipe", action=ActionConfigFile)
-    parser.add_class_arguments(Recipe, None)
+    return read_stages([path])[-1]
+
+
+def read_stages(files: Sequence[str | Path], settings: Sequence[str] = ()) -> list[Recipe]:
+    """The recipes that are trained one after another, from files laid over each other.
+
+    Args:
+        files: YAML files; what is trained first is what the last of them says that says something.
+        settings: `--SECTION.SETTING=VALUE` words that hold for every stage.
+
+    Raises:
+        ValueError: If a file cannot be read, or there is no such setting.
+    """
+    parser = _reader()
     try:
-        values = parser.instantiate(parser.parse_args([f"--recipe={path}"]))
+        return [_recipe(parser.instantiate(parser.parse_args([*stage, *settings]))) for stage in _stages(files)]
     except ArgumentError as error:
-        raise ValueError(f"recipe {path}: {error}") from error
-    return Recipe(**{section.name: values[section.name] for section in fields(Recipe)})
+        raise ValueError(f"recipe {', '.join(map(str, files))}: {error}") from error
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Recipe files, which come first or follow `--recipe`, and all other words."""
+    files: list[str] = []
+    settings: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--recipe":
+            files.append(next(words, ""))
+        elif word.startswith("--recipe="):
+            files.append(word.removeprefix("--recipe="))
+        elif settings or word.startswith("-"):
+            settings.append(word)
+        else:
+            files.append(word)
+    return files, settings
+
+
+def _stages(files: Sequence[str | Path]) -> list[list[str]]:
+    """What each stage has the parser read before the command line: its recipe, as JSON."""
+    if not files:
+        return [[]]
+    last = load_recipe_files(files)
+    before = [] if last.after is None else training_chain(last.after)
+    return [[f"--recipe={json.dumps(stage.recipe)}"] for stage in (*before, last)]
+
+
+def _recipe(values: Namespace) -> Recipe:
+    sections: dict[str, Any] = {section.name: values[section.name] for section in fields(Recipe)}
+    return Recipe(**sections)
 
 
 def _parser(program: str) -> ArgumentParser:
     result = ArgumentParser(
         prog=program,
         usage=f"{program} [RECIPE …] --output DIRECTORY [--resume] [--SECTION.SETTING VALUE …]",
-        description="Train a model by a recipe. A run that was stopped, in whatever way, goes on with --resume.",
+        description=(
+            "Train a model by a recipe. A run that was stopped, in whatever way, goes on with --resume. Settings on "
+            "the command line hold for all stages of a recipe that comes after another."
+        ),
         exit_on_error=False,
     )
-    result.add_argument("--recipe", action=ActionConfigFile, help="YAML file; several are laid over each other")
+    _add_recipe(result)
     result.add_argument("--output", type=Path, required=True, help="directory of the run")
     result.add_argument("--resume", action="store_true", help="go on with the run that the directory holds")
-    result.add_class_arguments(Recipe, None)
     return result
+
+
+@cache
+def _reader() -> ArgumentParser:
+    """A parser of recipes alone; it takes longer to build than to use."""
+    result = ArgumentParser(exit_on_error=False)
+    _add_recipe(result)
+    return result
+
+
+def _add_recipe(parser: ArgumentParser) -> None:
+    parser.add_argument("--recipe", action=ActionConfigFile, help="YAML file; several are laid over each other")
+    parser.add_class_arguments(Recipe, None)

@@ -1,11 +1,13 @@
-"""From a sample to what a network reads: random scale, crop, flip and colour for training; normalisation for both.
+"""From a sample to what a network reads: random scale, crop, flip, blur and colour for training, then normalisation.
 
 Shapes: a sample's image is `(3, H, W)` uint8 and its label `(H, W)` uint8; a network reads float32 `(3, h, w)`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,15 +20,21 @@ from offstride.ops.labels import IGNORE_INDEX
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+BLUR = 1.0
+"""Largest standard deviation of the Gaussian blur, in pixels."""
+
+BaseSide = Literal["short", "long"]
+
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """Random scale, crop, horizontal flip and colour jitter, then normalisation.
+    """Random scale, crop, horizontal flip, blur and colour jitter, then normalisation.
 
-    Only what the crop will show is resized: a window of `crop / scale` pixels is cut from the image and brought to the
-    size of the crop. Where the scaled image is smaller than the crop it lies at a random place in it, and around it the
-    image is the mean pixel (0 after normalisation) and the label `IGNORE_INDEX`. The image is resized bilinearly with
-    antialiasing, the label takes the nearest pixel; both agree on pixel centres.
+    Only what the crop will show is resized, and once: a window of `crop / scale` pixels is cut from the image and
+    brought to the size of the crop. With a `base` length the factor is that of both steps, base and random scale. Where
+    the scaled image is smaller than the crop it lies at a random place in it, and around it the image is the mean pixel
+    (0 after normalisation) and the label `IGNORE_INDEX`. The image is resized bilinearly with antialiasing, the label
+    takes the nearest pixel; both agree on pixel centres.
 
     Args:
         crop: (h, w) of the result, in pixels.
@@ -36,6 +44,11 @@ class TrainTransform:
             factors uniform in 1 - s … 1 + s.
         mean: Mean of each colour channel, in 0 … 1 units.
         std: Standard deviation of each colour channel, in 0 … 1 units.
+        base: Length in pixels that the `base_side` of the image has at scale 1; None for its own. DeepLab keeps the
+            size of images, LaU brings them to 520.
+        base_side: `"short"` or `"long"`.
+        hue: Largest shift h of the hue, as a share of the colour circle: uniform in -h … h.
+        blur: Probability of a Gaussian blur, of a standard deviation uniform in 0 … 1 pixels.
 
     Raises:
         ValueError: When an argument is out of its range.
@@ -47,15 +60,23 @@ class TrainTransform:
     jitter: float = 0.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    base: int | None = None
+    base_side: BaseSide = "short"
+    hue: float = 0.0
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.crop) != 2 or not all(isinstance(length, int) and length > 0 for length in self.crop):
             raise ValueError(f"crop: expected (height, width) in pixels, got {self.crop!r}")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale: expected (low, high) with 0 < low <= high, got {self.scale!r}")
-        for name in ("flip", "jitter"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a number in 0 … 1, got {getattr(self, name)!r}")
+        if self.base is not None and not (isinstance(self.base, int) and self.base > 0):
+            raise ValueError(f"base: expected a length in pixels or None, got {self.base!r}")
+        if self.base_side not in get_args(BaseSide):
+            raise ValueError(f"base_side: expected one of {get_args(BaseSide)}, got {self.base_side!r}")
+        for name, most in (("flip", 1), ("jitter", 1), ("hue", 0.5), ("blur", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: expected a number in 0 … {most}, got {getattr(self, name)!r}")
         _check_statistics(self.mean, self.std)
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, Tensor]:
@@ -65,7 +86,7 @@ class TrainTransform:
             Image `(3, h, w)` float32, normalised, and label `(h, w)` uint8.
         """
         random = Random(seed)
-        scale = random.uniform(*self.scale)
+        scale = random.uniform(*self.scale) * self._base_scale(sample.label.shape)
         rows, columns = (
             _Span.draw(size, crop, scale, random) for size, crop in zip(sample.label.shape, self.crop, strict=True)
         )
@@ -76,7 +97,9 @@ class TrainTransform:
         part_label = F.resize(sample.label[None, *window], size, InterpolationMode.NEAREST_EXACT)[0]
         if random.random() < self.flip:
             part, part_label = part.flip(-1), part_label.flip(-1)
-        part = _jitter(part, self.jitter, random) if self.jitter else part
+        if self.blur and random.random() < self.blur:
+            part = _blur(part, random.uniform(0, BLUR))
+        part = _jitter(part, self.jitter, self.hue, random)
 
         image = torch.zeros(3, *self.crop)
         label = torch.full(self.crop, IGNORE_INDEX, dtype=torch.uint8)
@@ -84,6 +107,12 @@ class TrainTransform:
         image[:, *place] = _normalize(part, self.mean, self.std)
         label[place] = part_label
         return image, label
+
+    def _base_scale(self, size: Sequence[int]) -> float:
+        """Factor that brings an image to its base size."""
+        if self.base is None:
+            return 1.0
+        return self.base / (min(size) if self.base_side == "short" else max(size))
 
 
 @dataclass(frozen=True)
@@ -132,12 +161,24 @@ def _below(stop: int, random: Random) -> int:
     return int(random.random() * stop)
 
 
-def _jitter(image: Tensor, strength: float, random: Random) -> Tensor:
-    adjustments = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation]
+def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tensor:
+    """Change brightness, contrast, saturation and hue in random order, those of them that are to change."""
+    adjustments: list[tuple[Callable[[Tensor, float], Tensor], float, float]] = []
+    if strength:
+        around = (1 - strength, 1 + strength)
+        adjustments += [(F.adjust_brightness, *around), (F.adjust_contrast, *around), (F.adjust_saturation, *around)]
+    if hue:
+        adjustments.append((F.adjust_hue, -hue, hue))
     while adjustments:
-        adjust = adjustments.pop(_below(len(adjustments), random))
-        image = adjust(image, random.uniform(1 - strength, 1 + strength))
+        adjust, low, high = adjustments.pop(_below(len(adjustments), random))
+        image = adjust(image, random.uniform(low, high))
     return image
+
+
+def _blur(image: Tensor, deviation: float) -> Tensor:
+    """Gaussian blur over three deviations on every side, as far as the mirrored image reaches."""
+    reach = [min(math.ceil(3 * deviation), length - 1) for length in image.shape[:0:-1]]  # (x, y), as torchvision asks
+    return F.gaussian_blur(image, [2 * length + 1 for length in reach], [max(deviation, 1e-3)] * 2)
 
 
 def _normalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from offstride.field import (
     Across,
     BilinearField,
+    DenseField,
     LocatedField,
     LogitField,
     SubpixelField,
@@ -28,6 +29,7 @@ from offstride.ops.location import Ties
 
 LocationLoss = Literal["none", "guided", "regression"]
 SuperviseAt = Literal["input", "upsampler"]
+LabelSize = Literal["full", "downsampled"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class LossConfig:
         supervise_at: Where LaU followed by bilinear upsampling meets its labels: at the `"input"` resolution, with
             labels intact, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the released
             code.
+        labels: `"full"` compares scores upsampled to the size of the labels; `"downsampled"` the scores before bilinear
+            upsampling with the nearest labels, which loses accuracy (DeepLabv3, Table 8).
         ties: Whether Eq. 3 penalises equal losses (as printed) or spares them (as released).
         normalize: Divide by `"valid"` pixels, or by `"all"` of them as in the released code.
         class_weights: One weight per class.
@@ -61,6 +65,7 @@ class LossConfig:
     strength: float = 0.1
     window: int = 1
     supervise_at: SuperviseAt = "input"
+    labels: LabelSize = "full"
     ties: Ties = "penalize"
     normalize: Normalize = "valid"
     class_weights: list[float] | None = None
@@ -76,6 +81,7 @@ class LossConfig:
         for name, value, known in (
             ("location", self.location, get_args(LocationLoss)),
             ("supervise_at", self.supervise_at, get_args(SuperviseAt)),
+            ("labels", self.labels, get_args(LabelSize)),
             ("ties", self.ties, get_args(Ties)),
             ("normalize", self.normalize, get_args(Normalize)),
         ):
@@ -130,13 +136,14 @@ def segmentation_losses(
     if scene is not None:
         terms["scene"] = config.scene * scene_loss(scene, labels)
     return terms | {
-        name: config.auxiliary * cross_entropy(field, labels, **options) for name, field in auxiliary.items()
+        name: config.auxiliary * cross_entropy(*_met(field, labels, config), **options)
+        for name, field in auxiliary.items()
     }
 
 
 def _main_loss(main: LogitField, labels: Tensor, config: LossConfig, options: dict[str, Any]) -> Tensor:
     """Cross-entropy of the main prediction, with what `location` adds to it."""
-    field, target = supervision(main, labels, config.supervise_at)
+    field, target = supervision(*_met(main, labels, config), config.supervise_at)
     if config.hard_share < 1:
         target = hard_pixels(field, target, share=config.hard_share, probability=config.hard_probability)
     if config.location == "guided":
@@ -161,6 +168,25 @@ def _compressed_loss(main: LogitField, labels: Tensor, across: Across | None) ->
         raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
     check_labels(main, labels, IGNORE_INDEX)
     return compressed_label_loss(main.codes, labels, main.weight, main.bias, across=across)
+
+
+def _met(field: LogitField, labels: Tensor, config: LossConfig) -> tuple[LogitField, Tensor]:
+    """The field and the labels at the size where they meet; see `LossConfig.labels`."""
+    return (field, labels) if config.labels == "full" else downsampled(field, labels)
+
+
+def downsampled(field: LogitField, labels: Tensor) -> tuple[LogitField, Tensor]:
+    """A field before its bilinear upsampling, and the labels nearest to its scores.
+
+    Raises:
+        ValueError: If the field is no bilinear upsampling of scores, or labels do not fit it.
+    """
+    if not isinstance(field, BilinearField):
+        raise ValueError(f"labels: expected 'full' for a prediction that is a {type(field).__name__}")
+    check_labels(field, labels, IGNORE_INDEX)
+    source = DenseField(field.source) if isinstance(field.source, Tensor) else field.source
+    size = (source.shape[2], source.shape[3])
+    return source, nearest_rows(labels, size, (0, size[0]), origin=field.origin)
 
 
 def supervision(field: LogitField, labels: Tensor, at: SuperviseAt) -> tuple[LogitField, Tensor]:

@@ -16,12 +16,14 @@ class ParameterRole(NamedTuple):
         part: `"backbone"`, or `"head"` for all that comes after it.
         kind: `"offset"` for the convolutions that predict LaU's offsets; `"norm"` for normalisation and other
             per-channel scales; `"bias"`; `"weight"` for everything else.
+        depthwise: Whether it is the kernel of a depthwise convolution: one of one channel each.
     """
 
     name: str
     parameter: nn.Parameter
     part: Literal["backbone", "head"]
     kind: Literal["weight", "bias", "norm", "offset"]
+    depthwise: bool = False
 
 
 def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole]:
@@ -37,8 +39,13 @@ def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole
     for name, parameter in model.named_parameters():
         owner = model.get_submodule(name.rpartition(".")[0])
         kind = "offset" if id(parameter) in of_offsets else _kind(name, parameter, owner)
-        roles.append(ParameterRole(name, parameter, "backbone" if id(parameter) in in_backbone else "head", kind))
+        part = "backbone" if id(parameter) in in_backbone else "head"
+        roles.append(ParameterRole(name, parameter, part, kind, kind == "weight" and _is_depthwise(owner)))
     return roles
+
+
+def _is_depthwise(owner: nn.Module) -> bool:
+    return isinstance(owner, nn.Conv2d) and 1 < owner.groups == owner.in_channels
 
 
 def _kind(name: str, parameter: nn.Parameter, owner: nn.Module) -> Literal["weight", "bias", "norm"]:

@@ -1,8 +1,10 @@
 """Training on Lightning, by recipes."""
 
-from offstride.train.fit import build_model, build_split, fit, is_first_process
+from offstride.train.fit import build_model, build_split, fit
 from offstride.train.history import read_history
+from offstride.train.processes import is_first_process
 from offstride.train.recipe import DataRecipe, ModelRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
+from offstride.train.stages import fit_stages
 
 __all__ = [
     "DataRecipe",
@@ -13,6 +15,7 @@ __all__ = [
     "build_model",
     "build_split",
     "fit",
+    "fit_stages",
     "is_first_process",
     "read_history",
 ]

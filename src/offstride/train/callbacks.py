@@ -108,6 +108,7 @@ class Checkpoints(Checkpoint):
         self.write(trainer)
         if trainer.is_global_zero:
             pl_module.model.save(self.directory / "last.safetensors")  # type: ignore[union-attr]
+        trainer.strategy.barrier()  # all processes of a next stage read it
 
     def write(self, trainer: L.Trainer) -> None:
         """Write `last.ckpt`; all processes take part."""

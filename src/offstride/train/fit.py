@@ -4,38 +4,31 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
-import yaml
 from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
 
-from offstride.data import ClassSet, SampleSet, TrainingSet, TrainTransform, build_dataset
+from offstride.data import ClassSet, Repeated, SampleSet, TrainingSet, TrainTransform, build_dataset
 from offstride.models import Segmenter, create_model
 from offstride.train.callbacks import Checkpoints, Recorder
+from offstride.train.claim import claim
 from offstride.train.module import SegmentationModule
+from offstride.train.processes import cluster, lost_processes_named
 from offstride.train.progress import ProgressLine
-from offstride.train.recipe import DataRecipe, Recipe, recipe_to_dict
+from offstride.train.recipe import DataRecipe, Recipe
 from offstride.upsamplers import DUpsampling
 
-FREE = {
-    "data.root",
-    "data.workers",
-    "model.basis",
-    "model.pretrained",
-    "model.start",
-    "schedule.accelerator",
-    "schedule.checkpoint_every",
-    "schedule.devices",
-    "schedule.log_every",
-    "schedule.nodes",
-}
-"""Settings that may change when a run is resumed: where it runs and how it reports, not what it computes."""
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others before it gives up."""
 
 
 def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "training") -> Path:
@@ -56,10 +49,12 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
     Raises:
         ValueError: If the data cannot be read, the model cannot be built, or the directory holds another run.
     """
+    cluster(recipe.schedule)  # before anything is written
     checkpoint = directory / "last.ckpt"
-    _claim(directory, recipe, resume=resume)
+    claim(directory, recipe, resume=resume)
     L.seed_everything(recipe.schedule.seed, verbose=False)
     train_set, val_set = build_split(recipe.data, "train"), build_split(recipe.data, "val")
+    recipe = replace(recipe, schedule=recipe.schedule.for_images(len(train_set)))
     model = build_model(recipe, train_set.classes)
     resumed_at = (
         torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
@@ -73,24 +68,12 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
             directory, every=schedule.checkpoint_every, validate_every=schedule.validate_every, recorder=recorder
         ),
     ]
-    transform = TrainTransform(
-        crop=recipe.data.crop,
-        scale=recipe.data.scale,
-        flip=recipe.data.flip,
-        jitter=recipe.data.jitter,
-        mean=model.mean,
-        std=model.std,
-    )
-    module = SegmentationModule(model, recipe, TrainingSet(train_set, transform, schedule.seed), val_set)
-    with quiet():
+    stream = TrainingSet(train_set, build_transform(recipe.data, model), schedule.seed)
+    module = SegmentationModule(model, recipe, stream, val_set)
+    with quiet(), lost_processes_named(schedule.devices * schedule.nodes):
         trainer = build_trainer(recipe, directory, callbacks, resumed_at)
         trainer.fit(module, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=False)
     return directory / "best.safetensors"
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all of a distributed run."""
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @contextmanager
@@ -113,12 +96,28 @@ def quiet() -> Iterator[None]:
 
 
 def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
-    """The data set that a recipe trains on, or the one that chooses its best checkpoint."""
+    """The data set that a recipe trains on, hard images repeated, or the one that chooses its best checkpoint."""
     split = recipe.train if role == "train" else recipe.val
-    if recipe.name != "streets":
-        return build_dataset(recipe.name, split, root=recipe.root)
-    return build_dataset(
-        recipe.name, split, count=recipe.count if role == "train" else recipe.val_count, size=recipe.size
+    options: dict[str, Any] = {"root": recipe.root}
+    if recipe.name == "streets":
+        options = {"count": recipe.count if role == "train" else recipe.val_count, "size": recipe.size}
+    dataset = build_dataset(recipe.name, split, **options)
+    return Repeated(dataset, recipe.repeat, recipe.repeats) if role == "train" and recipe.repeat else dataset
+
+
+def build_transform(recipe: DataRecipe, model: Segmenter) -> TrainTransform:
+    """The augmentation of a recipe, with the normalisation of a model."""
+    return TrainTransform(
+        crop=recipe.crop,
+        scale=recipe.scale,
+        flip=recipe.flip,
+        jitter=recipe.jitter,
+        mean=model.mean,
+        std=model.std,
+        base=recipe.base,
+        base_side=recipe.base_side,
+        hue=recipe.hue,
+        blur=recipe.blur,
     )
 
 
@@ -141,9 +140,14 @@ def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:
-    """Lightning's engine: one endless epoch of `steps` iterations."""
+    """Lightning's engine: one endless epoch of `steps` iterations.
+
+    Raises:
+        ValueError: If the processes or what they run on do not fit the recipe.
+    """
     schedule = recipe.schedule
-    return L.Trainer(
+    environment = cluster(schedule)
+    trainer = L.Trainer(
         accelerator=schedule.accelerator,
         devices=schedule.devices,
         num_nodes=schedule.nodes,
@@ -154,8 +158,8 @@ def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], re
         val_check_interval=schedule.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        gradient_clip_val=recipe.optimizer.clip or None,
         sync_batchnorm=schedule.sync_norm,
+        plugins=None if environment is None else [environment],
         deterministic=schedule.deterministic,
         use_distributed_sampler=False,
         logger=TensorBoardLogger(directory, name="", version="tensorboard", purge_step=resumed_at or None),
@@ -164,37 +168,13 @@ def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], re
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    if schedule.sync_norm and trainer.world_size > 1 and isinstance(trainer.accelerator, CPUAccelerator):
+        raise ValueError("sync_norm: expected false on CPUs, where torch cannot synchronise batch normalisation")
+    return trainer
 
 
-def _strategy(recipe: Recipe) -> str:
+def _strategy(recipe: Recipe) -> str | DDPStrategy:
     """How Lightning runs the processes; without the main loss some parameters (W, T) have no gradient."""
     if recipe.schedule.devices * recipe.schedule.nodes == 1:
         return "auto"
-    return "ddp" if recipe.loss.main else "ddp_find_unused_parameters_true"
-
-
-@rank_zero_only
-def _claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the directory of a run, or see that it holds this very run."""
-    described, file = recipe_to_dict(recipe), directory / "recipe.yaml"
-    if file.exists() and not resume:
-        raise ValueError(f"output: {directory} holds a run already; resume it, or choose another directory")
-    if file.exists():
-        before = yaml.safe_load(file.read_text())
-        changed = [name for name in _differences(before, described) if name not in FREE]
-        if changed:
-            raise ValueError(f"resume: {directory} holds a run by another recipe; different: {', '.join(changed)}")
-    directory.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(described, sort_keys=False))
-
-
-def _differences(before: dict, now: dict, prefix: str = "") -> list[str]:
-    """Names of the settings in which two recipes differ."""
-    names = []
-    for key in sorted({*before, *now}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            names += _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            names.append(f"{prefix}{key}")
-    return names
+    return DDPStrategy(find_unused_parameters=not recipe.loss.main, timeout=PATIENCE)

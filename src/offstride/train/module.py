@@ -1,29 +1,33 @@
 """The training step: a model, its loss and its metrics as a Lightning module."""
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from offstride.data import EvalTransform, SampleSet, SampleStream, TrainingSet
 from offstride.evaluate import LabelledImages
-from offstride.field import confusion
+from offstride.field import Across, confusion
 from offstride.inference import predict_whole
 from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
-from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups
+from offstride.ops.cross_entropy import label_weight
+from offstride.train.optimizer import (
+    build_optimizer,
+    build_scheduler,
+    freeze_norm,
+    parameter_groups,
+    set_norm_momentum,
+)
+from offstride.train.processes import mean_across_processes
 from offstride.train.recipe import Recipe
-
-
-def mean_across_processes(count: Tensor) -> Tensor:
-    """Mean of a count over all processes; itself where there is one process (see `offstride.field.Across`)."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return count
-    count = count.clone()
-    torch.distributed.all_reduce(count)
-    return count / torch.distributed.get_world_size()
 
 
 class SegmentationModule(L.LightningModule):
@@ -44,6 +48,9 @@ class SegmentationModule(L.LightningModule):
         self.model, self.recipe = model, recipe
         self.train_set, self.val_set = train_set, val_set
         self.confusion = ConfusionMatrix(len(val_set.classes))
+        self.automatic_optimization = recipe.schedule.accumulate == 1
+        if recipe.schedule.norm_momentum is not None:
+            set_norm_momentum(model, recipe.schedule.norm_momentum)
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
         self.model.to(memory_format=self.layout)  # type: ignore[call-overload]
 
@@ -64,21 +71,58 @@ class SegmentationModule(L.LightningModule):
         torch.manual_seed((self.recipe.schedule.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch of `(B, 3, h, w)` images and `(B, h, w)` labels."""
-        images, labels = batch
-        decoded = self.model.decode(images.to(memory_format=self.layout))
-        terms = segmentation_losses(
-            decoded.main,
-            decoded.auxiliary,
-            labels,
-            self.recipe.loss,
-            scene=decoded.scene,
-            across=mean_across_processes,
-        )
-        losses = {"loss": torch.stack(list(terms.values())).sum()}
-        losses |= {f"loss_{name}": term.detach() for name, term in terms.items()}
+        """Loss of one iteration of `(B, 3, h, w)` images and `(B, h, w)` labels; Lightning does the rest, except
+        between micro-batches.
+        """
+        losses = self.losses(*batch, mean_across_processes) if self.automatic_optimization else self.accumulate(*batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return losses
+
+    def losses(self, images: Tensor, labels: Tensor, across: Across) -> dict[str, Tensor]:
+        """The loss to minimise, and its terms by name."""
+        decoded = self.model.decode(images.to(memory_format=self.layout))
+        terms = segmentation_losses(
+            decoded.main, decoded.auxiliary, labels, self.recipe.loss, scene=decoded.scene, across=across
+        )
+        total = {"loss": torch.stack(list(terms.values())).sum()}
+        return total | {f"loss_{name}": term.detach() for name, term in terms.items()}
+
+    def accumulate(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One iteration in micro-batches: their gradients add up to that of the whole.
+
+        A micro-batch counts by its valid pixels (or their class weights), as do the shares of several processes.
+        Gradients are exchanged between processes once.
+        """
+        count = self.recipe.schedule.accumulate
+        parts = list(zip(images.chunk(count), labels.chunk(count), strict=True))
+        valid = [self._valid(part) for _, part in parts]
+        mean = mean_across_processes(torch.stack(valid).mean())
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        collected = []
+        for index, ((image, label), own) in enumerate(zip(parts, valid, strict=True), 1):
+            with nullcontext() if index == count else self._without_exchange():
+                losses = self.losses(image, label, partial(_among, own=own, mean=mean))
+                self.manual_backward(losses["loss"] / count)
+            collected.append({name: value.detach() for name, value in losses.items()})
+        optimizer.step()
+        self.lr_schedulers().step()  # type: ignore[union-attr]
+        return {name: torch.stack([losses[name] for losses in collected]).mean() for name in collected[0]}
+
+    def _valid(self, labels: Tensor) -> Tensor:
+        """Number of valid pixels, or the sum of their class weights."""
+        weights = self.recipe.loss.class_weights
+        weight = None if weights is None else torch.tensor(weights, device=labels.device)
+        return label_weight(labels, len(self.val_set.classes), weight=weight)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the norm of the gradient of all parameters."""
+        if limit := self.recipe.optimizer.clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
+
+    def _without_exchange(self) -> AbstractContextManager[None]:
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count the predictions of one image."""
@@ -122,3 +166,8 @@ class SegmentationModule(L.LightningModule):
         share = range(self.global_rank, len(self.val_set), self.trainer.world_size)
         transform = EvalTransform(self.model.mean, self.model.std)
         return DataLoader(LabelledImages(self.val_set, transform, share), num_workers=self.recipe.data.workers)
+
+
+def _among(count: Tensor, own: Tensor, mean: Tensor) -> Tensor:
+    """A count of one micro-batch as its mean over all of them; `own` and `mean` are the same of valid pixels."""
+    return (count * (mean / own)).masked_fill(own == 0, 0)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from offstride.models import Segmenter
+from offstride.models import ParameterRole, Segmenter
 from offstride.train.recipe import OptimizerRecipe
 
 
@@ -21,22 +21,33 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
 def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
     """Parameters by learning rate and weight decay.
 
-    Everything after the backbone learns `head_multiplier` times faster. Weights of convolutions decay; normalisation,
-    biases and the convolutions that predict offsets do if the recipe says so.
+    Everything after the backbone learns `head_multiplier` times faster, and biases `bias_multiplier` times faster than
+    the weights beside them. Weights of convolutions decay; normalisation, biases and the convolutions that predict
+    offsets do if the recipe says so, and depthwise kernels unless it says they do not.
     """
-    decays = {"weight": True, "norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
-    members: dict[tuple[str, bool], list[nn.Parameter]] = defaultdict(list)
+    members: dict[tuple[str, bool, float], list[nn.Parameter]] = defaultdict(list)
     for role in model.parameter_roles():
-        members[role.part, decays[role.kind]].append(role.parameter)
+        multiplier = recipe.bias_multiplier if role.kind == "bias" else 1.0
+        members[role.part, _decays(role, recipe), multiplier].append(role.parameter)
     return [
         {
-            "name": f"{part}, {'decaying' if decay else 'not decaying'}",
+            "name": _group_name(part, decay, multiplier),
             "params": parameters,
-            "lr": recipe.learning_rate * (1 if part == "backbone" else recipe.head_multiplier),
+            "lr": recipe.learning_rate * (1 if part == "backbone" else recipe.head_multiplier) * multiplier,
             "weight_decay": recipe.weight_decay if decay else 0.0,
         }
-        for (part, decay), parameters in members.items()
+        for (part, decay, multiplier), parameters in members.items()
     ]
+
+
+def _decays(role: ParameterRole, recipe: OptimizerRecipe) -> bool:
+    asked = {"norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
+    return asked.get(role.kind, recipe.decay_depthwise or not role.depthwise)
+
+
+def _group_name(part: str, decay: bool, multiplier: float) -> str:
+    rate = "" if multiplier == 1 else f", rate × {multiplier:g}"
+    return f"{part}, {'decaying' if decay else 'not decaying'}{rate}"
 
 
 def build_optimizer(groups: Iterable[dict[str, Any]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
@@ -58,3 +69,10 @@ def freeze_norm(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eval().requires_grad_(False)
+
+
+def set_norm_momentum(module: nn.Module, momentum: float) -> None:
+    """Set the share that a batch has in the running statistics of all batch normalisation in a module."""
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.momentum = momentum

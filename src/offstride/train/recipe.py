@@ -1,10 +1,26 @@
 """A recipe: everything that determines a training run. The command line and YAML files are these classes."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from offstride.losses import LossConfig
+
+DataName = Literal[
+    "streets",
+    "folder",
+    "shards",
+    "camvid",
+    "voc2012",
+    "pascal_context59",
+    "pascal_context60",
+    "ade20k",
+    "cityscapes",
+    "coco_stuff10k",
+    "coco_stuff164k",
+    "coco_voc",
+]
+"""Data sets that recipes name; `offstride.data.build_dataset` opens them."""
 
 
 def _positive(**values: float) -> None:
@@ -18,22 +34,30 @@ class DataRecipe:
     """What to train on and how it is augmented.
 
     Args:
-        name: `"folder"` (images and masks with a class list), `"camvid"`, or `"streets"` (procedural scenes, nothing to
-            download).
+        name: A data set as `offstride.data.build_dataset` knows them: `"folder"` (images and masks with a class list),
+            `"shards"`, one of the papers', or `"streets"` (procedural scenes, nothing to download).
         root: Folder of the data set; not for `"streets"`.
-        train: Split to train on.
+        train: Split to train on; a `+` joins splits.
         val: Split that chooses the best checkpoint.
         count: Number of procedural training scenes.
         val_count: Number of procedural validation scenes.
         size: (height, width) of procedural scenes.
         crop: (height, width) of training crops.
+        base: Length in pixels that a side of each image is brought to before random scaling (LaU: 520); None leaves
+            images as they are.
+        base_side: Which side that is: the `"short"` one or the `"long"` one.
         scale: Range of random scaling.
         flip: Probability of a horizontal flip.
         jitter: Strength of random brightness, contrast and saturation.
+        hue: Largest random shift of the hue, as a share of the colour circle, 0 to 0.5.
+        blur: Probability of a Gaussian blur of random width.
+        repeat: Names of classes: images that hold one of them are listed `repeats` times in the training split
+            (DeepLabv3's bootstrapping on hard images).
+        repeats: How often these images are listed.
         workers: Processes that load data.
     """
 
-    name: Literal["folder", "camvid", "streets"] = "streets"
+    name: DataName = "streets"
     root: Path | None = None
     train: str = "train"
     val: str = "val"
@@ -41,10 +65,19 @@ class DataRecipe:
     val_count: int = 50
     size: tuple[int, int] = (192, 256)
     crop: tuple[int, int] = (192, 256)
+    base: int | None = None
+    base_side: Literal["short", "long"] = "short"
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = 0.5
     jitter: float = 0.0
+    hue: float = 0.0
+    blur: float = 0.0
+    repeat: list[str] = field(default_factory=list)
+    repeats: int = 2
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        _positive(repeats=self.repeats)
 
 
 @dataclass(frozen=True)
@@ -114,10 +147,12 @@ class OptimizerRecipe:
         learning_rate: Initial rate of the backbone.
         head_multiplier: Rate of everything else, as a multiple.
         momentum: Of SGD.
+        bias_multiplier: Rate of biases, as a multiple of that of the weights beside them; 2 in the released DeepLab.
         weight_decay: For convolution weights.
         decay_norm: Whether normalisation layers decay.
         decay_bias: Whether biases decay.
         decay_offsets: Whether the convolutions that predict offsets decay; in the LaU release they do not.
+        decay_depthwise: Whether the kernels of depthwise convolutions decay; with Xception in DeepLab they do not.
         power: Exponent of the polynomial decay of the rate, per iteration.
         warmup: Iterations of linear warm-up.
         clip: Largest norm of the gradient; 0 for no limit.
@@ -126,17 +161,24 @@ class OptimizerRecipe:
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.01
     head_multiplier: float = 10.0
+    bias_multiplier: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
     decay_norm: bool = False
     decay_bias: bool = False
     decay_offsets: bool = False
+    decay_depthwise: bool = True
     power: float = 0.9
     warmup: int = 0
     clip: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(learning_rate=self.learning_rate, head_multiplier=self.head_multiplier, power=self.power)
+        _positive(
+            learning_rate=self.learning_rate,
+            head_multiplier=self.head_multiplier,
+            bias_multiplier=self.bias_multiplier,
+            power=self.power,
+        )
 
 
 @dataclass(frozen=True)
@@ -145,12 +187,18 @@ class ScheduleRecipe:
 
     Args:
         steps: Iterations.
-        batch_size: Images of one iteration, over all processes.
+        epochs: If set, takes the place of `steps`: as many iterations as show every image of the training split this
+            often, to the nearest whole one.
+        batch_size: Images of one iteration, over all processes and micro-batches.
+        accumulate: Micro-batches of one iteration, one after another: memory is needed for one of them, the gradient is
+            that of all. Only batch normalisation notices: it sees micro-batches.
         validate_every: Iterations between validations; there is one at least.
         checkpoint_every: Iterations between checkpoints to resume from.
         log_every: Iterations between log lines.
         freeze_norm: Whose batch normalisation keeps its statistics and parameters: of `"none"`, the `"backbone"`, or
             `"all"`.
+        norm_momentum: Share that a batch has in the running statistics of batch normalisation; None for each
+            layer's own, mostly 0.1. The decay of 0.9997 in DeepLabv3 is 0.0003 here.
         sync_norm: Synchronise batch normalisation over GPUs.
         precision: As Lightning names it: `"32-true"`, `"bf16-mixed"`, `"16-mixed"`.
         accelerator: As Lightning names it: `"auto"`, `"cpu"`, `"gpu"`.
@@ -162,11 +210,14 @@ class ScheduleRecipe:
     """
 
     steps: int = 1000
+    epochs: float | None = None
     batch_size: int = 8
+    accumulate: int = 1
     validate_every: int = 250
     checkpoint_every: int = 50
     log_every: int = 10
     freeze_norm: Literal["none", "backbone", "all"] = "none"
+    norm_momentum: float | None = None
     sync_norm: bool = False
     precision: str = "32-true"
     accelerator: str = "auto"
@@ -183,13 +234,26 @@ class ScheduleRecipe:
             validate_every=self.validate_every,
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
+            accumulate=self.accumulate,
             devices=self.devices,
             nodes=self.nodes,
         )
-        object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
-        world = self.devices * self.nodes
-        if self.batch_size % world:
-            raise ValueError(f"batch_size: expected a multiple of the {world} processes, got {self.batch_size}")
+        if self.epochs is None:
+            object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
+        else:
+            _positive(epochs=self.epochs)
+        parts = self.devices * self.nodes * self.accumulate
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size: expected a multiple of the {parts} parts of a batch (devices × nodes × accumulate), "
+                f"got {self.batch_size}"
+            )
+
+    def for_images(self, count: int) -> "ScheduleRecipe":
+        """The schedule on a training split of `count` images: its length in `steps`."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=max(1, round(self.epochs * count / self.batch_size)), epochs=None)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""The directory of a run: made for a recipe, or seen to hold a run by that very recipe."""
+
+from pathlib import Path
+
+import yaml
+from lightning.pytorch.utilities import rank_zero_only
+
+from offstride.train.recipe import Recipe, recipe_to_dict
+
+FREE = {
+    "data.root",
+    "data.workers",
+    "model.basis",
+    "model.pretrained",
+    "model.start",
+    "schedule.accelerator",
+    "schedule.checkpoint_every",
+    "schedule.devices",
+    "schedule.log_every",
+    "schedule.nodes",
+}
+"""Settings that may change when a run is resumed: where it runs and how it reports, not what it computes."""
+
+
+@rank_zero_only
+def claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the directory of a run and write its recipe there, or see that it holds this very run.
+
+    Raises:
+        ValueError: If it holds a run and is not to be resumed, or one by another recipe.
+    """
+    described, file = recipe_to_dict(recipe), directory / "recipe.yaml"
+    if file.exists() and not resume:
+        raise ValueError(f"output: {directory} holds a run already; resume it, or choose another directory")
+    if file.exists():
+        before = _completed(yaml.safe_load(file.read_text()))
+        changed = [name for name in _differences(before, described) if name not in FREE]
+        if changed:
+            raise ValueError(f"resume: {directory} holds a run by another recipe; different: {', '.join(changed)}")
+    directory.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(described, sort_keys=False))
+
+
+def _completed(described: dict[str, dict]) -> dict[str, dict]:
+    """A stored recipe with what it leaves out: settings that are newer than it, whose defaults change nothing."""
+    return {name: section | described.get(name, {}) for name, section in recipe_to_dict(Recipe()).items()}
+
+
+def _differences(before: dict, now: dict, prefix: str = "") -> list[str]:
+    """Names of the settings in which two recipes differ."""
+    names = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            names.append(f"{prefix}{key}")
+    return names

@@ -1,0 +1,192 @@
+"""Recipe files: YAML that lies over other files, names the training before its own, and the row of a paper it is for.
+
+Besides the sections of a `Recipe` a file may hold:
+
+- `base`: a file, or several, that it is laid over, in order and before itself. A setting replaces that of the files
+  below as a whole, mappings such as `head_options` included: they belong to one part.
+- `after`: a recipe that is trained first; this one starts from its model.
+- `evaluate`: how a row of a table is scored; keys in `EVALUATE`.
+- `same`: another recipe file whose training this is; only `evaluate` and `table` may stand beside it.
+- `table`: the row that the file is for; keys in `TABLE`. It is not handed on to files that are laid over this one.
+
+Files are named relative to the file that names them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from offstride.models.presets import PRESETS, preset_config
+from offstride.train.recipe import Recipe
+
+SECTIONS: dict[str, type] = {section.name: section.type for section in fields(Recipe)}  # type: ignore[misc]
+EVALUATE = ("split", "output_stride", "scales", "flip", "sliding", "overlap", "base", "learned_bound")
+"""`learned_bound` holds settings of `offstride.evaluate.LabelTraining`, with `decoder` and `scale`."""
+TABLE = ("id", "row", "published", "measure", "against", "size", "remark")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOP = (*SECTIONS, "base", "after", "evaluate", "same", "table")
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe file with everything below it.
+
+    Attributes:
+        path: The file.
+        recipe: Settings by section; those of a preset stand among them, so that any of them can be replaced.
+        after: Recipe file that is trained first.
+        evaluate: How the model is scored.
+        table: The row of a paper.
+        training: The file whose training this is: itself, or the one that it says it is the `same` as.
+    """
+
+    path: Path
+    recipe: dict[str, dict[str, Any]]
+    after: Path | None
+    evaluate: dict[str, Any]
+    table: dict[str, Any]
+    training: Path
+
+
+def load_recipe_file(path: str | Path) -> RecipeFile:
+    """Read a recipe file and all files that it stands on.
+
+    Raises:
+        ValueError: Naming the file that is missing, cannot be read, has unknown keys, or stands on itself.
+    """
+    return load_recipe_files([path])
+
+
+def load_recipe_files(paths: Iterable[str | Path], *, expand_preset: bool = True) -> RecipeFile:
+    """Several files, later ones laid over earlier ones; a file that several stand on is laid once.
+
+    Args:
+        paths: The files; what is trained first is what the last says that says something, and the row is that of the
+            last.
+        expand_preset: Replace the name of a preset by its settings.
+
+    Raises:
+        ValueError: As `load_recipe_file`.
+    """
+    return _load([Path(path).resolve() for path in paths], expand_preset, ())
+
+
+def resolved(path: str | Path) -> dict[str, dict[str, Any]]:
+    """The sections of a recipe file with everything below it, as plain mappings."""
+    return load_recipe_file(path).recipe
+
+
+def training_chain(path: str | Path) -> list[RecipeFile]:
+    """The recipes that are trained one after another, the file's own last."""
+    found = [load_recipe_file(path)]
+    while (before := found[0].after) is not None:
+        found.insert(0, load_recipe_file(before))
+    return found
+
+
+def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> RecipeFile:
+    """See `load_recipe_files`; `later` are the trainings that come after this one."""
+    if not paths:
+        raise ValueError("recipe: expected a file, got none")
+    layers: dict[Path, dict[str, Any]] = {}
+    for path in paths:
+        _lay(path, layers, ())
+    settings, own = _merged(layers.values()), layers[paths[-1]]
+    recipe = {name: settings[name] for name in SECTIONS if name in settings}
+    if expand_preset and recipe.get("model", {}).get("preset") is not None:
+        recipe["model"] = _expanded(recipe["model"], paths[-1])
+    training = paths[-1]
+    while "same" in layers[training]:
+        training = layers[training]["same"]
+    if (after := settings.get("after")) is not None:
+        if after in (*later, training):
+            raise ValueError(f"after: {_arrow((*later, training, after))} is a circle")
+        _load([after], False, (*later, training))
+    return RecipeFile(paths[-1], recipe, after, settings.get("evaluate", {}), own.get("table", {}), training)
+
+
+def _lay(path: Path, layers: dict[Path, dict[str, Any]], above: tuple[Path, ...]) -> None:
+    """Add a file after the files that it is laid over, unless it is there."""
+    if path in above:
+        raise ValueError(f"base: {_arrow((*above, path))} is a circle")
+    if path in layers:
+        return
+    found = _read(path, above)
+    for below in (*found.get("base", ()), *([found["same"]] if "same" in found else ())):
+        _lay(below, layers, (*above, path))
+    layers[path] = found
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """One file, checked, with the paths that it names made absolute."""
+    try:
+        found = yaml.load(path.read_text(), _LOADER)
+    except (OSError, UnicodeDecodeError) as error:
+        named = f", which {above[-1]} names," if above else ""
+        raise ValueError(f"recipe {path}{named} cannot be read: {getattr(error, 'strerror', error)}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"recipe {path}: expected YAML: {error}") from error
+    found = {} if found is None else found
+    _check_keys(path, "", found, _TOP)
+    for name, part in found.items():
+        _check_section(path, name, part)
+    if "same" in found and (beside := sorted(found.keys() - {"same", "evaluate", "table"})):
+        raise ValueError(f"recipe {path}: expected evaluate and table alone beside same, got {', '.join(beside)}")
+    return {**found, **_named_files(path, found)}
+
+
+def _check_section(path: Path, name: str, part: Any) -> None:
+    known: dict[str, Iterable[str]] = {"evaluate": EVALUATE, "table": TABLE}
+    known |= {section: [setting.name for setting in fields(kind)] for section, kind in SECTIONS.items()}
+    if name in known:
+        _check_keys(path, name, part, known[name])
+
+
+def _check_keys(path: Path, section: str, found: Any, known: Iterable[str]) -> None:
+    where = f"recipe {path}: {section}".rstrip(": ")
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{where}: expected names and values, got {found!r}")
+    if unknown := sorted(str(key) for key in found if key not in tuple(known)):
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+
+
+def _named_files(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    """`base`, `after` and `same` as absolute paths, as far as they are there."""
+    named: dict[str, Any] = {}
+    for key in ("base", "after", "same"):
+        if key in found:
+            names = found[key] if key == "base" and isinstance(found[key], list) else [found[key]]
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError(f"recipe {path}: {key}: expected the path of a recipe file, got {found[key]!r}")
+            paths = [(path.parent / name).resolve() for name in names]
+            named[key] = paths if key == "base" else paths[0]
+    return named
+
+
+def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sections merged setting by setting; `after` of the last that names one."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if name in SECTIONS or name == "evaluate":
+                found[name] = {**found.get(name, {}), **value}
+            elif name == "after":
+                found[name] = value
+    return found
+
+
+def _expanded(model: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Settings of a preset with the file's own laid over them."""
+    own = dict(model)
+    try:
+        preset_config(name := own.pop("preset"))
+    except ValueError as error:
+        raise ValueError(f"recipe {path}: {error}") from error
+    return {**PRESETS[name].config, **own}
+
+
+def _arrow(paths: Iterable[Path]) -> str:
+    return " → ".join(map(str, paths))

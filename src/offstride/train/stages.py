@@ -1,0 +1,52 @@
+"""Training in stages: each recipe starts from what the one before it ended with."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from offstride.train.claim import claim
+from offstride.train.fit import fit
+from offstride.train.processes import cluster
+from offstride.train.recipe import Recipe
+
+BEFORE = "before"
+"""Folder of an earlier stage in that of the one that follows it."""
+
+
+def fit_stages(recipes: Sequence[Recipe], directory: Path, *, resume: bool = False, title: str = "training") -> Path:
+    """Train by several recipes, one after the other: DeepLabv3's output stride 16, then 8 with frozen normalisation.
+
+    The last stage is kept in `directory`, the one before it in `directory/before`, the one before that in
+    `directory/before/before`. Each but the first starts from `last.safetensors` of the one before, in place of its own
+    `model.pretrained` and `model.start`.
+
+    Args:
+        recipes: In the order of training; at least one.
+        directory: Where the last stage is kept.
+        resume: Go on with what the directories hold, wherever it stopped; finished stages stay as they are.
+        title: Name in the progress display.
+
+    Returns:
+        Path of the best model of the last stage.
+
+    Raises:
+        ValueError: As `fit` does, before anything is trained where a directory holds another run.
+    """
+    if not recipes:
+        raise ValueError("recipes: expected at least one, got none")
+    directories = [directory.joinpath(*[BEFORE] * later) for later in reversed(range(len(recipes)))]
+    chain = [recipes[0]]
+    for recipe, before in zip(recipes[1:], directories, strict=False):
+        chain.append(_started(recipe, before / "last.safetensors"))
+    cluster(recipes[0].schedule)
+    for recipe, place in zip(chain, directories, strict=True):
+        claim(place, recipe, resume=resume)
+    for number, (recipe, place) in enumerate(zip(chain[:-1], directories, strict=False), 1):
+        if not (place / "last.safetensors").exists():
+            fit(recipe, place, resume=True, title=f"{title}, stage {number} of {len(chain)}")
+    return fit(chain[-1], directory, resume=True, title=title)
+
+
+def _started(recipe: Recipe, start: Path) -> Recipe:
+    """A recipe that begins with the weights of a model file."""
+    return replace(recipe, model=replace(recipe.model, start=start, basis=None, pretrained=False))

@@ -1,0 +1,102 @@
+"""`offstride train`: recipe files, what is laid over them, and what is trained first."""
+
+import pytest
+import yaml
+
+from offstride.cli.main import main
+from offstride.cli.train import read_recipe, read_stages, split_arguments
+
+TINY = {
+    "data": {"name": "streets", "count": 3, "val_count": 1, "size": [40, 56], "crop": [32, 32], "workers": 0},
+    "model": {"backbone": "test_resnet", "head_options": {"channels": 8}},
+    "schedule": {"steps": 2, "batch_size": 2, "accelerator": "cpu"},
+}
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump(TINY))
+    second = {
+        "base": "first.yaml",
+        "after": "first.yaml",
+        "model": {"output_stride": 8},
+        "schedule": {"freeze_norm": "all"},
+    }
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(second))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "settings"),
+    [
+        ("a.yaml b.yaml --output c", "a.yaml b.yaml", "--output c"),
+        ("--output c --recipe a.yaml --resume --recipe=b.yaml", "a.yaml b.yaml", "--output c --resume"),
+        ("a.yaml --recipe b.yaml --data.root d", "a.yaml b.yaml", "--data.root d"),
+        ("--output c", "", "--output c"),
+    ],
+)
+def test_files_and_settings_are_told_apart(words, files, settings):
+    assert split_arguments(words.split()) == (files.split(), settings.split())
+
+
+def test_a_recipe_after_another_is_trained_second(recipes, capsys):
+    output = recipes / "run"
+    command = ["train", str(recipes / "second.yaml"), "--output", str(output), "--schedule.steps", "1"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{output / 'best.safetensors'}\n"
+    first, second = (yaml.safe_load((place / "recipe.yaml").read_text()) for place in (output / "before", output))
+    assert [recipe["model"]["output_stride"] for recipe in (first, second)] == [16, 8]
+    assert [recipe["schedule"]["freeze_norm"] for recipe in (first, second)] == ["none", "all"]
+    assert [recipe["schedule"]["steps"] for recipe in (first, second)] == [1, 1]
+    assert [recipe["model"]["start"] for recipe in (first, second)] == [None, str(output / "before/last.safetensors")]
+    assert main(command) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+
+
+def test_settings_win_over_files_wherever_they_stand(recipes):
+    stages = read_stages([recipes / "second.yaml"], ["--optimizer.learning_rate=1e-3", "--data.repeat=[car]"])
+    assert [stage.optimizer.learning_rate for stage in stages] == [0.001, 0.001]
+    assert [stage.data.repeat for stage in stages] == [["car"], ["car"]]
+
+
+def test_numbers_as_people_write_them(tmp_path):
+    """YAML 1.1 takes 1e-3 for a word."""
+    (tmp_path / "a.yaml").write_text("optimizer: {learning_rate: 1e-3, weight_decay: 4.0e-5}\nschedule: {epochs: 80}\n")
+    recipe = read_recipe(tmp_path / "a.yaml")
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay, recipe.schedule.epochs) == (
+        0.001,
+        4e-5,
+        80.0,
+    )
+
+
+def test_the_newer_settings_of_a_recipe_are_read(tmp_path):
+    wanted = {
+        "data": {"name": "voc2012", "base": 520, "base_side": "long", "blur": 0.5, "hue": 0.1, "repeat": ["sofa"]},
+        "optimizer": {"bias_multiplier": 2.0, "decay_depthwise": False},
+        "schedule": {"accumulate": 4, "batch_size": 16, "norm_momentum": 0.0003},
+        "loss": {"labels": "downsampled"},
+    }
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(wanted))
+    recipe = read_recipe(tmp_path / "a.yaml")
+    for section, settings in wanted.items():
+        for name, value in settings.items():
+            assert getattr(getattr(recipe, section), name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schedule: {batch_size: 6, accumulate: 4}", "batch_size: expected a multiple of the 4 parts"),
+        ("data: {name: imagenet}", "imagenet"),
+        ("optimizer: {learning_rate: fast}", "fast"),
+        ("loss: {labels: half}", "half"),
+    ],
+)
+def test_what_is_wrong_in_a_recipe_is_one_line(tmp_path, capsys, text, said):
+    (tmp_path / "a.yaml").write_text(text)
+    assert main(["train", str(tmp_path / "a.yaml"), "--output", str(tmp_path / "run")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]

@@ -1,0 +1,14 @@
+"""Trains by every recipe of a folder, one after the other; Lightning starts this script again for each further process.
+
+Started once for many recipes: two interpreters that load everything take longer than what they then train.
+"""
+
+import sys
+from pathlib import Path
+
+from offstride.cli.train import read_stages
+from offstride.train import fit_stages
+
+if __name__ == "__main__":
+    for file in sorted(Path(sys.argv[1]).glob("*.yaml")):
+        fit_stages(read_stages([file], sys.argv[2:]), file.with_suffix(""))
