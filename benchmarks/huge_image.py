@@ -13,7 +13,6 @@ import argparse
 import json
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -55,18 +54,17 @@ def label(path, window, classes):
     model = create_model(backbone="mobilenetv2_100", head="linear", classes=classes, output_stride=16).eval()
     pixels = np.load(path, mmap_mode="r")
     H, W, _ = pixels.shape
-    labels, row, start, before = np.empty((H, W), np.uint8), 0, time.perf_counter(), status("RssAnon:")
+    labels, row, before = np.empty((H, W), np.uint8), 0, status("RssAnon:")
     watch = AnonymousPeak()
     watch.start()
     for band in label_sliding(model.field, pixel_reader(pixels), (H, W), window=(window, window)):
         labels[row : row + len(band)] = band.numpy()
         row += len(band)
-    seconds = time.perf_counter() - start
     watch.done.set()
     watch.join()
     memory = {"anonymous_before": before, "anonymous_peak": watch.bytes, "resident_peak": status("VmHWM:")}
     classes = len(np.unique(labels))
-    return {"seconds": round(seconds, 1), "classes_found": classes} | {k: round(v / MIB) for k, v in memory.items()}
+    return {"classes_found": classes} | {k: round(v / MIB) for k, v in memory.items()}
 
 
 def main():
