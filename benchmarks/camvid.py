@@ -16,17 +16,17 @@ from pathlib import Path
 
 from machine import write_result
 from offstride.cli.main import main as offstride
+from offstride.train.recipe_file import load_recipe_file
 from offstride.visualize import ChartLine, save_chart
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes" / "camvid"
-DECODER = ["bilinear.yaml", "decoder.yaml"]
-STUDIES = {  # study: model: recipes; the others are compared with the first
-    "lau": {"bilinear": ["bilinear.yaml"], "lau": ["bilinear.yaml", "lau.yaml"]},
+STUDIES = {  # study: model: recipe; the others are compared with the first
+    "lau": {"bilinear": "bilinear.yaml", "lau": "lau.yaml"},
     "dupsampling": {
-        "bilinear": DECODER,
-        "dupsampling": [*DECODER, "dupsampling.yaml"],
-        "low_level": [*DECODER, "dupsampling.yaml", "dupsampling_low_level.yaml"],
-        "plain_softmax": [*DECODER, "dupsampling.yaml", "dupsampling_plain_softmax.yaml"],
+        "bilinear": "decoder.yaml",
+        "dupsampling": "dupsampling.yaml",
+        "low_level": "dupsampling_low_level.yaml",
+        "plain_softmax": "dupsampling_plain_softmax.yaml",
     },
 }
 SCORES = ("miou", "boundary_iou", "thin_iou", "pixel_accuracy")
@@ -45,11 +45,10 @@ def scores_of(model: str, seed: int, arguments: argparse.Namespace) -> dict:
     figures = directory / "test.json"
     if not figures.exists():
         if not (directory / "last.safetensors").exists():
-            names = STUDIES[arguments.study][model]
-            recipes = [str(RECIPES / name) for name in names] + [str(path) for path in arguments.over]
+            recipes = [str(RECIPES / STUDIES[arguments.study][model]), *map(str, arguments.over)]
             where = ["--output", str(directory), "--resume", f"--data.root={arguments.root}"]
             chosen = [f"--model.pretrained={arguments.weights}", f"--schedule.seed={seed}"]
-            if "dupsampling.yaml" in names:
+            if load_recipe_file(recipes[0]).recipe["model"]["upsampler"] == "dupsampling":
                 chosen.append(f"--model.basis={arguments.basis}")
             run(["train", *recipes, *where, *chosen])
         checkpoint = str(directory / "best.safetensors")

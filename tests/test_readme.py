@@ -42,10 +42,10 @@ def test_commands_parse(line):
     name = next(name for name in COMMANDS if name.split() == line[: len(name.split())])
     arguments = line[len(name.split()) :]
     if name == "train" and "--help" not in arguments:
-        files = [word for word in arguments if word.endswith(".yaml")]
-        recipes = [f"--recipe={ROOT / file}" for file in files]
+        files, settings = train.split_arguments(arguments)
         parser: ArgumentParser = train._parser("offstride train")
-        parser.instantiate(parser.parse_args([*recipes, *arguments[len(files) :]]))
+        for stage in train._stages([ROOT / file for file in files]):
+            parser.instantiate(parser.parse_args([*stage, *settings]))
     elif name in ("evaluate", "predict"):
         {"evaluate": evaluate, "predict": predict}[name]._parser(name).parse_args(arguments)
 

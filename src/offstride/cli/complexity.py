@@ -36,7 +36,7 @@ def main(program: str, arguments: list[str]) -> int:
     found = complexity(model, size)
     figures = _figures(values.model, found)
     if values.seconds > 0:
-        figures |= _timed(model.to(pick_device(values.device)).eval(), size, values.seconds)
+        figures |= timed(model.to(pick_device(values.device)).eval(), size, values.seconds)
     print(json.dumps(figures, indent=2)) if values.json else Console().print(_card(figures))
     return 0
 
@@ -86,7 +86,7 @@ def _figures(name: str, found: Complexity) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
+def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
     """Median time from an image to its label map, in at most so many seconds once the first is done."""
     device = next(model.parameters()).device
     image = torch.rand(1, model.backbone.in_channels, *size, device=device)
@@ -127,7 +127,7 @@ def _print_paper(values: Namespace) -> int:
 
     def speed(name: str) -> float:
         model = create_model(name).to(device).eval()
-        return _timed(model, PRESETS[name].size, values.seconds)["frames_per_second"]
+        return timed(model, PRESETS[name].size, values.seconds)["frames_per_second"]
 
     with progress_bar("counting") as progress:
         rows = paper_rows(lambda done: progress(done, PAPER_ROWS), speed if values.measure else None)

@@ -18,6 +18,9 @@ COMMANDS = {
     "upper-bound": ("offstride.cli.upper_bound", "measure what a decoder could reach at best, from labels alone"),
     "visualize": ("offstride.cli.visualize", "show how a model labels images: offsets, gates, confidence"),
     "data check": ("offstride.cli.data_check", "look for what is wrong with a data set, before training"),
+    "data prepare": ("offstride.cli.data_prepare", "check and unpack the published archives of a data set"),
+    "data shard": ("offstride.cli.data_shard", "write a data set as tar files, for network storage"),
+    "table": ("offstride.cli.table", "run a table of a paper and print it beside the figures of the paper"),
     "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),
 }
 

@@ -1,0 +1,116 @@
+"""What is changed about the recipes of a table: settings of all of its rows, and where the data lie."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from offstride.backbones import Backbone
+from offstride.cli.train import read_stages
+from offstride.train import ModelRecipe, Recipe
+from offstride.train.claim import FREE
+from offstride.train.recipe_file import EVALUATE, RecipeFile
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Changes to all recipes of a table.
+
+    Args:
+        values: Settings, such as `data.crop`, with their values in YAML; `evaluate.` settings are among them.
+        roots: Folders of data sets by name.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "schedule.seed" in self.values:
+            raise ValueError("schedule.seed: expected --seeds in its place")
+        unknown = [name for name in self._named("evaluate") if name not in EVALUATE]
+        if unknown:
+            raise ValueError(f"evaluate: unknown {', '.join(unknown)}; known are {', '.join(EVALUATE)}")
+
+    @property
+    def differs(self) -> dict[str, str]:
+        """What makes the rows something else than the paper's: all changes but where and on what they run."""
+        return {name: value for name, value in self.values.items() if name not in FREE}
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of runs in this setting."""
+        if not self.differs:
+            return "published"
+        return "changed-" + hashlib.sha256(json.dumps(self.differs, sort_keys=True).encode()).hexdigest()[:8]
+
+    def recipe(self, path: Path, seed: int) -> Recipe:
+        """The recipe of a file in this setting.
+
+        Raises:
+            ValueError: If there is no such setting, or a value is wrong.
+        """
+        words = [f"--{name}={value}" for name, value in self.values.items() if not name.startswith("evaluate.")]
+        if "schedule.steps" in self.values and "schedule.epochs" not in self.values:
+            words.append("--schedule.epochs=null")  # they would win
+        recipe = read_stages([path], [*words, f"--schedule.seed={seed}"])[-1]
+        if "model.backbone" in self.values and "model.auxiliary" not in self.values:
+            recipe = replace(recipe, model=_with_moved_auxiliary(recipe.model))
+        if (root := self.roots.get(recipe.data.name)) is not None:
+            recipe = replace(recipe, data=replace(recipe.data, root=root))
+        return recipe
+
+    def evaluation(self, file: RecipeFile, recipe: Recipe) -> dict[str, Any]:
+        """How a row is scored. Base and windows follow base and crop of the training where these are changed."""
+        found: dict[str, Any] = {"split": recipe.data.val, **file.evaluate}
+        if "data.base" in self.values and "base" in found:
+            found["base"] = recipe.data.base
+        if "data.crop" in self.values and found.get("sliding"):
+            found["sliding"] = list(recipe.data.crop)
+        if "data.val" in self.values or "data.name" in self.values:
+            found["split"] = recipe.data.val
+        changed = self._named("evaluate")
+        return found | {name: yaml.safe_load(value) for name, value in changed.items()}
+
+    def _named(self, section: str) -> dict[str, str]:
+        start = f"{section}."
+        return {name.removeprefix(start): value for name, value in self.values.items() if name.startswith(start)}
+
+
+def read_settings(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """`--SECTION.SETTING VALUE` or `--SECTION.SETTING=VALUE` among the words of a command line, and all other words.
+
+    Raises:
+        ValueError: If a value is missing.
+    """
+    values: dict[str, str] = {}
+    others: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.removeprefix("--").partition("=")
+        section, dot, _ = name.partition(".")
+        if not (word.startswith("--") and dot and section in _SECTIONS):
+            others.append(word)
+            continue
+        value = value if equals else next(rest, "--")
+        if value.startswith("--"):
+            raise ValueError(f"{name}: expected a value")
+        values[name] = value
+    return values, others
+
+
+_SECTIONS = ("data", "model", "loss", "optimizer", "schedule", "evaluate")
+
+
+def _with_moved_auxiliary(model: ModelRecipe) -> ModelRecipe:
+    """The auxiliary head on the last feature but one, which `layer3` of the papers' ResNets is, of another backbone."""
+    if model.auxiliary is None:
+        return model
+    with torch.device("meta"):
+        backbone = Backbone(model.backbone, output_stride=model.output_stride, options=model.backbone_options)
+    names = [info.name for info in backbone.features]
+    return model if model.auxiliary in names else replace(model, auxiliary=names[-2])

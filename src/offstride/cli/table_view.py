@@ -1,0 +1,101 @@
+"""A table beside its print: on the terminal, and as data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from offstride.cli.table_figures import Summary
+from offstride.cli.table_rows import FIGURES, PaperTable, Row
+from offstride.cli.table_setting import Setting
+
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+Ours = Mapping[str, Summary]
+
+
+def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seeds: int) -> Table:
+    """Published and own figures, with their difference: a line for each figure of a row.
+
+    Args:
+        table: The paper's.
+        ours: Our figures of each row.
+        setting: What is changed; the caption then says that this is not the paper's setting.
+        seeds: Number of seeds that were asked for.
+    """
+    title = f"{table.paper}, Table {table.name.partition('/')[2]}: {table.title}"
+    result = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    result.caption = _caption(table, setting, seeds)
+    result.add_column("row", overflow="fold")
+    result.add_column("figure", no_wrap=True)
+    for heading in ("published", "ours", "difference"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    for row, found in zip(table.rows, ours, strict=True):
+        style = "dim" if row.file is None else None
+        for line, cells in enumerate(_lines(row, found)):
+            result.add_row(_named(row, table) if line == 0 else "", *cells, style=style)
+    return result
+
+
+def _named(row: Row, table: PaperTable) -> str:
+    mark = f" [{_remarks(table).index(row.remark) + 1}]" if row.remark else ""
+    return f"{row.text}{mark}".replace("[", "\\[")
+
+
+def _lines(row: Row, found: Ours) -> Iterator[tuple[str, str, str, str]]:
+    """Figure, published, ours, and what is between them."""
+    for name, published in row.published.items():
+        if isinstance(published, list):
+            continue
+        figure, own = FIGURES[name], found.get(name)
+        title, printed = f"{figure.title} {figure.unit}".strip(), f"{published:.{figure.digits}f}"
+        if own is None:
+            yield title, printed, "" if row.file is None else NOTHING, ""
+        else:
+            yield title, printed, measured(own, figure.digits), signed(own.mean - published, figure.digits)
+
+
+def measured(summary: Summary, digits: int) -> str:
+    """Mean, and the standard deviation over the seeds where there are several."""
+    text = f"{summary.mean:.{digits}f}"
+    return text if summary.deviation is None else f"{text} ± {summary.deviation:.{digits}f}"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference, with its sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def _remarks(table: PaperTable) -> list[str]:
+    return list(dict.fromkeys(row.remark for row in table.rows if row.remark))
+
+
+def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:
+    lines = [f"[{number}] {remark}" for number, remark in enumerate(_remarks(table), 1)]
+    if any(row.file is None for row in table.rows):
+        lines.append("grey: figures of others, without a recipe")
+    if seeds > 1:
+        lines.append(f"ours: mean ± standard deviation over {seeds} seeds")
+    if any(row.measure == "server" for row in table.rows):
+        lines.append("test sets without public labels: offstride predict --submission writes what their server takes")
+    if setting.differs:
+        lines.append(f"NOT THE SETTING OF THE PAPER: {described(setting.differs)}")
+    return "\n".join(lines).replace("[", "\\[")
+
+
+def described(differs: Mapping[str, str]) -> str:
+    """What is changed about the recipes, in one line."""
+    return ", ".join(f"{name} {value}" for name, value in differs.items())
+
+
+def as_data(table: PaperTable, ours: Sequence[Ours], setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
+    """A table as JSON holds it: rows by the name of their recipe file."""
+    rows: dict[str, Any] = {}
+    for row, found in zip(table.rows, ours, strict=True):
+        if row.file is not None and found:
+            rows[row.file.path.name] = {
+                name: {"mean": figure.mean, "sd": figure.deviation, "values": list(figure.values)}
+                for name, figure in found.items()
+            }
+    return {"table": table.name, "setting": dict(setting.differs), "seeds": list(seeds), "rows": rows}
