@@ -100,3 +100,17 @@ def test_what_is_wrong_in_a_recipe_is_one_line(tmp_path, capsys, text, said):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert said in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs"),
+    [
+        (["--schedule.steps=3"], None),
+        (["--schedule.steps", "3"], None),
+        (["--schedule.steps=3", "--schedule.epochs=2"], 2),
+    ],
+)
+def test_steps_on_the_command_line_replace_a_recipes_epochs(tmp_path, words, epochs):
+    (tmp_path / "long.yaml").write_text("schedule: {epochs: 80}\n")
+    schedule = read_stages([tmp_path / "long.yaml"], words)[-1].schedule
+    assert (schedule.steps, schedule.epochs) == (3, epochs)

@@ -100,3 +100,11 @@ def test_what_is_wrong_is_named(write, text, message):
 
 def test_an_empty_file_is_a_recipe_of_defaults(write):
     assert resolved(write(top="") / "top.yaml") == {}
+
+
+def test_steps_end_the_epochs_of_the_files_below(tmp_path):
+    (tmp_path / "long.yaml").write_text("schedule: {epochs: 80, batch_size: 16}\n")
+    (tmp_path / "short.yaml").write_text("base: long.yaml\nschedule: {steps: 30}\n")
+    (tmp_path / "both.yaml").write_text("base: long.yaml\nschedule: {steps: 30, epochs: 2}\n")
+    assert load_recipe_file(tmp_path / "short.yaml").recipe["schedule"] == {"batch_size": 16, "steps": 30}
+    assert load_recipe_file(tmp_path / "both.yaml").recipe["schedule"]["epochs"] == 2

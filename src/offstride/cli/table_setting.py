@@ -55,8 +55,6 @@ class Setting:
             ValueError: If there is no such setting, or a value is wrong.
         """
         words = [f"--{name}={value}" for name, value in self.values.items() if not name.startswith("evaluate.")]
-        if "schedule.steps" in self.values and "schedule.epochs" not in self.values:
-            words.append("--schedule.epochs=null")  # they would win
         recipe = read_stages([path], [*words, f"--schedule.seed={seed}"])[-1]
         if "model.backbone" in self.values and "model.auxiliary" not in self.values:
             recipe = replace(recipe, model=_with_moved_auxiliary(recipe.model))

@@ -22,7 +22,7 @@ def main(program: str, arguments: list[str]) -> int:
     """Train; recipes may come first without their `--recipe`."""
     files, settings = split_arguments(arguments)
     parser = _parser(program)
-    stages = [parser.instantiate(parser.parse_args([*stage, *settings])) for stage in _stages(files)]
+    stages = [parser.instantiate(parser.parse_args([*stage, *_with_length(settings)])) for stage in _stages(files)]
     last = stages[-1]
     best = fit_stages([_recipe(stage) for stage in stages], last.output, resume=last.resume)
     if is_first_process():
@@ -51,7 +51,8 @@ def read_stages(files: Sequence[str | Path], settings: Sequence[str] = ()) -> li
     """
     parser = _reader()
     try:
-        return [_recipe(parser.instantiate(parser.parse_args([*stage, *settings]))) for stage in _stages(files)]
+        words = _with_length(settings)
+        return [_recipe(parser.instantiate(parser.parse_args([*stage, *words]))) for stage in _stages(files)]
     except ArgumentError as error:
         raise ValueError(f"recipe {', '.join(map(str, files))}: {error}") from error
 
@@ -71,6 +72,13 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             files.append(word)
     return files, settings
+
+
+def _with_length(settings: Sequence[str]) -> list[str]:
+    """The settings, in which a number of steps replaces a recipe's epochs: those would win."""
+    named = {word.removeprefix("--").partition("=")[0] for word in settings}
+    also = ["--schedule.epochs=null"] if "schedule.steps" in named and "schedule.epochs" not in named else []
+    return [*settings, *also]
 
 
 def _stages(files: Sequence[str | Path]) -> list[list[str]]:

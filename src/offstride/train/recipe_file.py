@@ -3,7 +3,8 @@
 Besides the sections of a `Recipe` a file may hold:
 
 - `base`: a file, or several, that it is laid over, in order and before itself. A setting replaces that of the files
-  below as a whole, mappings such as `head_options` included: they belong to one part.
+  below as a whole, mappings such as `head_options` included: they belong to one part. `steps` end the `epochs` of those
+  below.
 - `after`: a recipe that is trained first; this one starts from its model.
 - `evaluate`: how a row of a table is scored; keys in `EVALUATE`.
 - `same`: another recipe file whose training this is; only `evaluate` and `table` may stand beside it.
@@ -173,6 +174,8 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         for name, value in layer.items():
             if name in SECTIONS or name == "evaluate":
                 found[name] = {**found.get(name, {}), **value}
+                if "steps" in value and "epochs" not in value:
+                    found[name].pop("epochs", None)  # they would win
             elif name == "after":
                 found[name] = value
     return found
