@@ -105,7 +105,7 @@ def curve(path: Path, key: str, width: int) -> list[tuple[float, float]]:
 def draw(arguments: argparse.Namespace) -> None:
     """Cross-entropy in training, of each model and seed."""
     lines = []
-    for colour, model in enumerate(STUDIES[arguments.study]):
+    for colour, model in enumerate(arguments.models):
         for i, seed in enumerate(arguments.seeds):
             points = curve(arguments.runs / f"{model}-{seed}" / "train.csv", "loss_main", width=10)
             lines.append(ChartLine(model if i == 0 else "", points, colour))
@@ -118,12 +118,15 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs/camvid"))
     parser.add_argument("--study", choices=STUDIES, default="lau")
+    parser.add_argument("--models", nargs="+", help="of the study; all by default")
     parser.add_argument("--basis", type=Path, help="of the labels of the train split, see docs/dupsampling.md")
     parser.add_argument("--over", type=Path, nargs="*", default=[], help="recipes laid over those of both models")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--plot", type=Path, help="also draw the training loss of all runs")
     arguments = parser.parse_args()
-    models = STUDIES[arguments.study]
+    arguments.models = models = arguments.models or list(STUDIES[arguments.study])
+    if unknown := set(models) - STUDIES[arguments.study].keys():
+        parser.error(f"--models: expected some of {', '.join(STUDIES[arguments.study])}, got {', '.join(unknown)}")
     if arguments.study == "dupsampling" and arguments.basis is None:
         parser.error("--basis: expected the file that offstride fit-upsampling wrote")
     runs = {(name, seed): scores_of(name, seed, arguments) for seed in arguments.seeds for name in models}

@@ -11,7 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from offstride.data import FolderDataset, LabelMaps, ShardedDataset, Streets, build_dataset, shard_writer, write_shards
+from offstride.data import (
+    FolderDataset,
+    Joined,
+    LabelMaps,
+    ShardedDataset,
+    Streets,
+    build_dataset,
+    shard_writer,
+    write_shards,
+)
 
 SMALL = 3000  # bytes: two or three samples
 
@@ -192,3 +201,21 @@ def test_an_unreadable_shard_of_an_interrupted_call(dataset, tmp_path):
     (tmp_path / "train-000000.tar").write_bytes(b"x" * 2000)
     with pytest.raises(ValueError, match=r"shard .*train-000000.tar: cannot be read .* remove it to write it again"):
         write_shards(dataset, tmp_path, "train")
+
+
+def test_joined_splits_are_copied_too(tmp_path):
+    roots = [tmp_path / name for name in ("a", "b")]
+    generator = np.random.default_rng(0)
+    for root in roots:
+        for folder in ("images", "labels"):
+            (root / folder).mkdir(parents=True)
+        (root / "classes.yaml").write_text("classes: [sky, road]\n")
+        image = generator.integers(0, 256, (12, 14, 3), np.uint8)
+        Image.fromarray(image).save(root / "images" / f"{root.name}.jpg", quality=60)
+        Image.fromarray(image[..., 0] % 2).save(root / "labels" / f"{root.name}.png")
+    joined = Joined([FolderDataset(root, None) for root in roots])
+    write_shards(joined, tmp_path / "shards", "both")
+    with tarfile.open(tmp_path / "shards" / "both-000000.tar") as shard:
+        copied = shard.extractfile("b.jpg").read()
+    assert copied == (roots[1] / "images" / "b.jpg").read_bytes()
+    assert_same(ShardedDataset(tmp_path / "shards", "both"), joined)

@@ -50,7 +50,7 @@ def _parser(program: str) -> ArgumentParser:
         description="Learn the basis of DUpsampling from labels: the projection P, its inverse W and the mean window.",
         exit_on_error=False,
     )
-    result.add_argument("--data", default="folder", help="folder, camvid or streets")
+    result.add_argument("--data", default="folder", help="name of the data set: folder, camvid, streets …")
     result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
     result.add_argument("--split", type=str | None, default="train", help="split to learn from; null if there are none")
     result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes")

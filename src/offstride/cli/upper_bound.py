@@ -58,7 +58,7 @@ def _parser(program: str) -> ArgumentParser:
         "best basis of so many channels, and by interpolation.",
         exit_on_error=False,
     )
-    result.add_argument("--data", default="folder", help="folder, camvid or streets")
+    result.add_argument("--data", default="folder", help="name of the data set: folder, camvid, streets …")
     result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
     result.add_argument("--split", type=str | None, default="val", help="split to score on; null if there are none")
     result.add_argument("--fit-split", type=str | None, default="train", help="split that bases are fitted to")

@@ -43,6 +43,10 @@ class FileDataset(Dataset[Sample]):
         """The image files, in the order of the samples."""
         return tuple(pair.image for pair in self._pairs)
 
+    def image_file(self, index: int) -> Path:
+        """The image file of a sample."""
+        return self._pairs[index].image
+
     @property
     def labelled(self) -> bool:
         """Whether every sample has a label."""

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -51,6 +52,12 @@ class Joined(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         part, place = self._place(index)
         return self._parts[part][place]
+
+    def image_file(self, index: int) -> Path | None:
+        """The image file of a sample, where its part has files."""
+        part, place = self._place(index)
+        find = getattr(self._parts[part], "image_file", None)
+        return None if find is None else find(place)
 
     def label(self, index: int) -> Tensor:
         """The label map of a sample; of files only the label is read."""

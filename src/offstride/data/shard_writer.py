@@ -122,9 +122,9 @@ def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -
 def _encoded(dataset: SampleSet, index: int) -> tuple[str, bytes, str, bytes]:
     """Name, image file and its suffix, and label file."""
     sample = dataset[index]  # decodes both: what cannot be read is found now rather than while training
-    files = getattr(dataset, "image_files", None)
-    if files is not None:
-        path = files[index]
+    find = getattr(dataset, "image_file", None)
+    path = None if find is None else find(index)
+    if path is not None:
         image, suffix = path.read_bytes(), path.suffix.lower()
     else:
         image, suffix = _png(sample.image.permute(1, 2, 0).numpy()), ".png"
