@@ -97,7 +97,12 @@ def write_ade20k(root: Path, count: int, size: Size) -> None:
 
 
 def write_cityscapes(root: Path, count: int, size: Size) -> None:
+    """The images of `train` have coarse labels beside the fine ones."""
     cities = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_extra": "augsburg"}
+    for index in range(count):
+        name = f"aachen_000000_{index:06}"
+        values = raw(f"coarse {name}", tuple(range(34)), size)
+        write_mask(root / "gtCoarse" / "train" / "aachen" / f"{name}_gtCoarse_labelIds.png", values)
     for split, city in cities.items():
         truth = "gtCoarse" if split == "train_extra" else "gtFine"
         for index in range(count):

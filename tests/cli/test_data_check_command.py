@@ -13,7 +13,7 @@ def test_a_published_set(tmp_path, capsys):
     assert "19998" in text
     shown = [line for line in text.splitlines() if "traffic light" in line]
     assert len(shown) == 1
-    assert shown[0].count("%") == 3
+    assert shown[0].count("%") == 4
     assert shown[0].count("–") == 1  # nobody knows the labels of test
     assert "! val: 3 images that can be used, 500 were published" in text
     assert "✓ every file can be read" in text

@@ -5,6 +5,7 @@ import yaml
 
 from offstride.cli.main import main
 from offstride.cli.train import read_recipe, read_stages, split_arguments
+from offstride.train import ModelRecipe
 
 TINY = {
     "data": {"name": "streets", "count": 3, "val_count": 1, "size": [40, 56], "crop": [32, 32], "workers": 0},
@@ -58,6 +59,24 @@ def test_settings_win_over_files_wherever_they_stand(recipes):
     stages = read_stages([recipes / "second.yaml"], ["--optimizer.learning_rate=1e-3", "--data.repeat=[car]"])
     assert [stage.optimizer.learning_rate for stage in stages] == [0.001, 0.001]
     assert [stage.data.repeat for stage in stages] == [["car"], ["car"]]
+
+
+@pytest.mark.parametrize("word", [["--model.preset=pspnet_resnet18"], ["--model.preset", "pspnet_resnet18"]])
+def test_a_preset_on_the_command_line_stands_for_its_settings(recipes, word):
+    """For all of them: what a recipe says of its own head would not fit; other settings replace them, wherever."""
+    first, second = read_stages([recipes / "second.yaml"], [*word, "--model.pretrained=true"])
+    assert first.model == second.model == ModelRecipe.from_preset("pspnet_resnet18", pretrained=True)
+    assert second.schedule.freeze_norm == "all"
+    for words in ([*word, "--model.output_stride=16"], ["--model.output_stride=16", *word]):
+        assert read_stages([], words)[-1].model == ModelRecipe.from_preset("pspnet_resnet18", output_stride=16)
+    with pytest.raises(ValueError, match="got 'pspnet'"):
+        read_stages([], ["--model.preset=pspnet"])
+
+
+def test_a_recipe_of_a_finished_run_is_one(recipes):
+    """Files of earlier versions say that there was no preset."""
+    (recipes / "old.yaml").write_text("model: {preset: null, backbone: resnet18, head: psp}")
+    assert read_recipe(recipes / "old.yaml").model == ModelRecipe(backbone="resnet18", head="psp")
 
 
 def test_numbers_as_people_write_them(tmp_path):

@@ -70,7 +70,7 @@ def test_everything_that_is_wrong_is_collected(tmp_path):
     labels[3].write_bytes(b"")
     write_mask(labels[4], np.full((5, 64), 7))
     write_mask(labels[5], np.full(SIZE, 200))
-    audit = audit_dataset("cityscapes", root)
+    audit = audit_dataset("cityscapes", root, "train+val+test")
     found = audit.splits["train"]
     assert not audit.ok
     assert audit.splits["val"].problems == audit.splits["test"].problems == []

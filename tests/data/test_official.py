@@ -2,7 +2,6 @@
 
 import pickle
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -196,13 +195,6 @@ def test_bad_matlab_files_name_the_file(tmp_path, name, variable, value, message
         dataset.label(0)
 
 
-def test_matlab_files_without_scipy(tmp_path, monkeypatch):
-    dataset = build_dataset("coco_stuff10k", "train", root=write_tree("coco_stuff10k", tmp_path))
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(ValueError, match=r"needs SciPy: pip install 'offstride\[mat\]'"):
-        dataset.label(0)
-
-
 def test_official_sets_are_consistent():
     assert list(OFFICIAL) == list(WRITERS)
     for name, official in OFFICIAL.items():
@@ -244,6 +236,22 @@ def test_version_one_of_coco_stuff10k_counts_otherwise(tmp_path):
     write_mat(dataset.label_file(0), S=np.zeros(SIZE), names=cells)
     with pytest.raises(ValueError, match="expected values 1-172, got 0"):
         dataset.label(0)
+
+
+def test_coarse_labels_of_the_images_that_have_fine_ones(tmp_path):
+    root = write_tree("cityscapes", tmp_path)
+    fine, coarse = (build_dataset("cityscapes", split, root=root) for split in ("train", "train_coarse"))
+    assert coarse.names == fine.names
+    assert coarse.image_files == fine.image_files
+    for index, name in enumerate(coarse.names):
+        labels = translated(raw(f"coarse {name}", tuple(range(34)), SIZE), CITYSCAPES_TRAIN_IDS)
+        assert coarse.label(index).tolist() == labels != fine.label(index).tolist()
+    assert len(build_dataset("cityscapes", "train_coarse+train_extra", root=root)) == 6
+    with pytest.raises(ValueError, match="split: expected splits without common images, got 3"):
+        build_dataset("cityscapes", "train+train_coarse", root=root)
+    shutil.rmtree(root / "gtCoarse" / "train")
+    with pytest.raises(ValueError, match=r"expected the labels of 'train_coarse' \(gtCoarse/train\)"):
+        build_dataset("cityscapes", "train_coarse", root=root)
 
 
 def test_train_ids_of_cityscapes(tmp_path):

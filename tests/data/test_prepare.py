@@ -60,7 +60,7 @@ def test_contents_are_those_of_the_members(tmp_path):
     [
         ("voc2012", ("train", "val")),
         ("ade20k", ("train", "val")),
-        ("cityscapes", ("train", "val", "train_extra")),
+        ("cityscapes", ("train", "val", "train_coarse", "train_extra")),
         ("coco_stuff164k", ("train", "val")),
         ("coco_voc", ("train", "val")),
         ("camvid", ("train", "val", "test")),

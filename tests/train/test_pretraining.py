@@ -104,6 +104,11 @@ def test_what_does_not_fit_is_named(staged, change, basis, tmp_path):
         ),
         ({"start": basis[0]}, "holds tensors but no model"),
         ({"start": tmp_path / "model.safetensors", "head_options": {"channels": 8}}, "of another shape"),
+        (
+            {"start": tmp_path / "model.safetensors", "start_parts": ["decoder"]},
+            "expected some of backbone, .* decoder",
+        ),
+        ({"start_parts": ["backbone"]}, "start_parts: expected start beside it, got backbone alone"),
     ):
         with pytest.raises(ValueError, match=message):
             build_model(change(staged, "model", **settings), classes)

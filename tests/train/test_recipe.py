@@ -1,25 +1,46 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
 from offstride.data import STREETS
+from offstride.models import ModelConfig
 from offstride.train import ModelRecipe, Recipe, build_model
 
 
-def test_settings_of_a_recipe_without_preset_are_all_of_them():
+def test_settings_are_the_fields_of_a_model():
     settings = ModelRecipe(backbone="resnet18", head="aspp").settings()
     assert settings["backbone"] == "resnet18"
     assert settings["head"] == "aspp"
     assert settings["output_stride"] == 16
-    assert not {"preset", "pretrained"} & settings.keys()
-
-
-def test_settings_beside_a_preset_are_those_that_were_made():
-    assert ModelRecipe(preset="pspnet_resnet18").settings() == {}
-    recipe = ModelRecipe(preset="pspnet_resnet18", upsampler="lau", head_options={"channels": 32})
-    assert recipe.settings() == {"upsampler": "lau", "head_options": {"channels": 32}}
+    assert settings.keys() == ModelConfig("resnet18", 3).to_dict().keys() - {"classes", "mean", "std"}
 
 
 def test_a_preset_becomes_the_model():
-    recipe = Recipe(model=ModelRecipe(preset="pspnet_resnet18", upsampler="lau", head_options={"channels": 32}))
-    config = build_model(recipe, STREETS).config
+    chosen = ModelRecipe.from_preset("pspnet_resnet18", upsampler="lau", head_options={"channels": 32})
+    config = build_model(Recipe(model=chosen), STREETS).config
     assert (config.backbone, config.head, config.output_stride, config.auxiliary) == ("resnet18", "psp", 8, "layer3")
     assert config.upsampler == "lau"
     assert config.head_options == {"channels": 32}
     assert config.classes == len(STREETS)
+
+
+def test_settings_replace_those_of_a_preset_even_by_what_is_the_default_elsewhere():
+    assert ModelRecipe.from_preset("pspnet_resnet18").output_stride == 8
+    chosen = ModelRecipe.from_preset("pspnet_resnet18", output_stride=16, head="fcn", auxiliary=None)
+    assert chosen == ModelRecipe(backbone="resnet18")
+    with pytest.raises(ValueError, match="got 'pspnet_resnet19'; close: pspnet_resnet1"):
+        ModelRecipe.from_preset("pspnet_resnet19")
+
+
+def test_what_a_start_replaces():
+    """The backbone's ImageNet weights and the basis of the upsampler stay where these parts are not taken over."""
+    own = ModelRecipe(pretrained=True, basis=Path("basis"), start=Path("own"), start_parts=["head"])
+    assert own.after(Path("new")) == replace(own, start=Path("new"))
+    whole = replace(own, basis=None, start_parts=[]).after(Path("new"))
+    assert (whole.start, whole.basis, whole.pretrained) == (Path("new"), None, False)
+    parts = replace(own, basis=None, start_parts=["backbone"])
+    assert parts.after(Path("new")).pretrained is False
+    assert replace(parts, start=None, basis=Path("basis")).after(Path("new")).basis == Path("basis")
+    with pytest.raises(ValueError, match="basis: expected none beside start"):
+        replace(own, start_parts=["upsampler"])

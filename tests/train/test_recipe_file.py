@@ -51,8 +51,22 @@ def test_settings_of_a_preset_can_be_replaced_even_by_what_is_the_default_elsewh
     )
     expected = {"backbone": "resnet18", "head": "psp", "auxiliary": "layer3", "output_stride": 16, "pretrained": True}
     assert resolved(root / "top.yaml")["model"] == expected
+    (root / "none.yaml").write_text("model: {preset: null, head: psp}")
+    assert resolved(root / "none.yaml") == {"model": {"head": "psp"}}
     kept = load_recipe_files([root / "top.yaml"], expand_preset=False).recipe["model"]
     assert kept == {"preset": "pspnet_resnet18", "output_stride": 16, "pretrained": True}
+
+
+def test_what_is_trained_first_ends_the_parts_taken_over_in_the_files_below(write):
+    root = write(
+        first="model: {head: psp}",
+        second="base: first.yaml\nafter: first.yaml\nmodel: {fusion: gff, start_parts: [backbone, head]}",
+        third="base: second.yaml\nafter: second.yaml\nschedule: {steps: 3}",
+        fourth="base: third.yaml\nafter: third.yaml\nmodel: {start_parts: [backbone]}",
+        laid="base: second.yaml\nschedule: {steps: 3}",
+    )
+    parts = {name: resolved(root / f"{name}.yaml")["model"].get("start_parts") for name in ("third", "fourth", "laid")}
+    assert parts == {"third": None, "fourth": ["backbone"], "laid": ["backbone", "head"]}
 
 
 def test_trainings_one_after_another_and_rows_that_share_one(write):

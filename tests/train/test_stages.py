@@ -92,6 +92,29 @@ def test_a_finished_stage_stays_as_it_is(stages, change, tmp_path, monkeypatch):
         fit_stages(other, tmp_path / "run", resume=True)
 
 
+def test_a_fusion_is_trained_after_the_model_without_it(recipe, change, tmp_path, monkeypatch):
+    """GFF, Table 1: the parts that are named are taken over, the others are as fresh as without the first training."""
+    first = change(change(recipe, "model", head="psp", upsampler="bilinear", upsampler_options={}), "schedule", steps=1)
+    first = change(first, "loss", location="none")
+    gff = {"fusion": "gff", "fusion_options": {"width": 4}}
+    second = change(first, "model", **gff, start_parts=["backbone", "head"])
+    begun = []
+
+    def noting(self):
+        begun.append({name: value.clone() for name, value in self.model.state_dict().items()})
+
+    monkeypatch.setattr(SegmentationModule, "on_train_start", noting)
+    fit_stages([first, second], tmp_path / "run")
+    fit(change(first, "model", **gff), tmp_path / "fresh")
+    trained = weights(tmp_path / "run" / "before")
+    _, started, fresh = begun
+    for name, value in started.items():
+        if name.startswith(("backbone.", "head.context.")):
+            assert torch.equal(value, trained[name.replace("head.context.", "head.")])
+        else:
+            assert torch.equal(value, fresh[name])
+
+
 def test_three_stages_lie_in_each_other(stages, change, tmp_path):
     stages = [change(recipe, "schedule", steps=1) for recipe in (stages[0], stages[0], stages[1])]
     fit_stages(stages, tmp_path / "run")

@@ -68,7 +68,7 @@ def _model(source: str, classes: int | None) -> tuple[Segmenter, tuple[int, int]
         found = classes or _CLASSES.get(recipe.data.name)
         if found is None:
             raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
-        return create_model(recipe.model.preset, classes=found, **recipe.model.settings()), recipe.data.crop
+        return create_model(classes=found, **recipe.model.settings()), recipe.data.crop
     if path.suffix == ".safetensors":
         return Segmenter.load(path), (512, 512)
     raise ValueError(f"model: expected a name that `offstride models` lists, a recipe or a checkpoint, got {source!r}")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -62,10 +63,10 @@ def _place(data: str, root: Path | None) -> tuple[str, Path]:
 
 def class_table(audit: Audit) -> Table:
     """Pairs, sizes, and the share of pixels of every class in every split."""
-    table = Table(title=audit.root, title_justify="left")
-    table.add_column("")
+    table = Table(title=audit.root, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
     for name in audit.splits:
-        table.add_column(name or "all", justify="right")
+        table.add_column(name or "all", justify="right", overflow="fold")
     splits = audit.splits.values()
     table.add_row("images", *(str(split.pairs) for split in splits))
     if any(split.official is not None for split in splits):
@@ -73,16 +74,18 @@ def class_table(audit: Audit) -> Table:
     table.add_row("sizes", *(_sizes(split.smallest, split.largest) for split in splits))
     table.add_section()
     for index, name in enumerate(audit.classes.names):
-        table.add_row(name, *(_share(split, split.shares[index], f"{split.images[index]:>5}") for split in splits))
+        table.add_row(name, *(_share(split, split.shares[index], split.images[index]) for split in splits))
     table.add_section()
-    table.add_row("ignored", *(_share(split, split.ignored_share, "     ") for split in splits))
+    table.add_row("ignored", *(_share(split, split.ignored_share) for split in splits))
     table.caption = "share of pixels, and the number of images that show the class"
     return table
 
 
-def _share(split: SplitAudit, share: float, images: str) -> str:
-    """A share in per cent and a number of images; a dash where the split has no labels."""
-    return f"{100 * share:.2f} %  {images}" if sum(split.pixels) + split.ignored + split.unknown else "–"
+def _share(split: SplitAudit, share: float, images: int | None = None) -> str:
+    """A share in per cent and a number of images, if there is one; a dash where the split has no labels."""
+    if not sum(split.pixels) + split.ignored + split.unknown:
+        return "–"
+    return f"{100 * share:.2f} %  {'' if images is None else images:>{len(str(split.pairs))}}"
 
 
 def _sizes(smallest: tuple[int, int] | None, largest: tuple[int, int] | None) -> str:

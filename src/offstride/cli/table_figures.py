@@ -113,7 +113,7 @@ def _costs(runs: Runs, path: Path, size: tuple[int, int]) -> Complexity:
 def _model(recipe: Recipe, device: str = "meta") -> Segmenter:
     """The model of a recipe, without values unless a device for them is named."""
     with torch.device(device):
-        return create_model(recipe.model.preset, classes=_classes(recipe.data.name), **recipe.model.settings())
+        return create_model(classes=_classes(recipe.data.name), **recipe.model.settings())
 
 
 def _classes(name: str) -> int:

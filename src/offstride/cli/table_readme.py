@@ -32,8 +32,8 @@ all rows of a table, `--data.name streets --model.backbone mobilenetv2_100`; the
 not the paper's, and its runs are kept apart.
 
 A file may stand on others: `base` (laid below it), `same` (the same training, scored in another way), `after`
-(trained first). The figures of a row are under `table`; accuracies in per cent, parameters in millions, operations in
-billions.
+(trained first; `model.start_parts` where only parts of its model are taken over). The figures of a row are under
+`table`; accuracies in per cent, parameters in millions, operations in billions.
 
 Rows without a file are figures that other papers have printed, or that need what is not public. Rows marked *server*
 are trained here, but scored by the server of the data set: `offstride predict … --submission NAME` writes what it

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,17 +11,17 @@ from typing import Any
 import yaml
 
 from offstride.cli.console import pick_device, progress_bar, write_text
+from offstride.cli.runs import kept_basis, run_training
 from offstride.cli.table_rows import Row
 from offstride.cli.table_setting import Setting
-from offstride.data import LabelMaps
 from offstride.evaluate import LabelTraining, evaluate, learned_bound
 from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter
-from offstride.train import Recipe, build_split, fit
+from offstride.train import Recipe, build_split
 from offstride.train.claim import claim
 from offstride.train.recipe import recipe_to_dict
 from offstride.train.recipe_file import load_recipe_file
-from offstride.upsamplers import LabelBasis, fit_label_basis
+from offstride.upsamplers import LabelBasis
 
 
 @dataclass(frozen=True)
@@ -73,15 +71,16 @@ class Runs:
         recipe, directory = self.setting.recipe(path, seed), self.directory(path, seed)
         if (after := load_recipe_file(path).after) is not None:
             start = self.trained(load_recipe_file(after).training, seed) / "last.safetensors"
-            recipe = replace(recipe, model=replace(recipe.model, start=start, basis=None, pretrained=False))
+            recipe = replace(recipe, model=recipe.model.after(start))
         if (directory / "last.safetensors").exists():
             claim(directory, recipe, resume=True)
             return directory
-        if recipe.model.upsampler == "dupsampling" and recipe.model.start is recipe.model.basis is None:
-            recipe = replace(recipe, model=replace(recipe.model, basis=self.basis(recipe)))
+        model = recipe.model
+        if model.upsampler == "dupsampling" and model.basis is None and not model.takes_over("upsampler"):
+            recipe = replace(recipe, model=replace(model, basis=self.basis(recipe)))
         self.tell(f"training {directory}")
         self._remember()
-        _fit(recipe, directory)
+        run_training([recipe], directory)
         return directory
 
     def basis(self, recipe: Recipe) -> Path:
@@ -155,20 +154,7 @@ class Runs:
         return {"miou": found.scores.miou}
 
     def _basis(self, recipe: Recipe, scale: int, channels: int) -> Path:
-        path = self.folder / "bases" / f"{recipe.data.name}-{recipe.data.train}-{scale}-{channels}.safetensors"
-        if not path.exists():
-            self.tell(f"fitting {path}")
-            dataset = build_split(recipe.data, "train")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            maps = LabelMaps(dataset)
-            basis = fit_label_basis(
-                (maps[index] for index in range(len(maps))),
-                scale=scale,
-                classes=len(dataset.classes),
-                channels=channels,
-            )
-            basis.save(path)
-        return path
+        return kept_basis(self.folder / "bases", recipe, scale, channels, self.tell)
 
     def _remember(self) -> None:
         """Say in the folder what is changed: its name does not."""
@@ -180,18 +166,6 @@ def _file(row: Row):
     if row.file is None:
         raise ValueError(f"row: expected one with a recipe file, got {row.text!r}")
     return row.file
-
-
-def _fit(recipe: Recipe, directory: Path) -> None:
-    """Train here, or in processes of their own where there are several: Lightning starts them by the command line."""
-    if recipe.schedule.devices * recipe.schedule.nodes == 1:
-        fit(recipe, directory, resume=True)
-        return
-    file = directory.with_suffix(".yaml")
-    write_text(file, yaml.safe_dump(recipe_to_dict(recipe), sort_keys=False))
-    command = [sys.executable, "-m", "offstride", "train", str(file), "--output", str(directory), "--resume"]
-    if code := subprocess.run(command, check=False, stdout=sys.stderr.fileno()).returncode:
-        raise ValueError(f"training {directory} ended with code {code}")
 
 
 def _place(directory: Path, how: dict[str, Any], kind: str = "scores") -> Path:

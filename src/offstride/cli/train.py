@@ -15,6 +15,7 @@ from jsonargparse import (
 )
 
 from offstride.train import Recipe, fit_stages, is_first_process
+from offstride.train.recipe import preset_settings
 from offstride.train.recipe_file import load_recipe_files, training_chain
 
 
@@ -22,7 +23,7 @@ def main(program: str, arguments: list[str]) -> int:
     """Train; recipes may come first without their `--recipe`."""
     files, settings = split_arguments(arguments)
     parser = _parser(program)
-    stages = [parser.instantiate(parser.parse_args([*stage, *_with_length(settings)])) for stage in _stages(files)]
+    stages = [parser.instantiate(parser.parse_args(words)) for words in _stages(files, settings)]
     last = stages[-1]
     best = fit_stages([_recipe(stage) for stage in stages], last.output, resume=last.resume)
     if is_first_process():
@@ -51,8 +52,7 @@ def read_stages(files: Sequence[str | Path], settings: Sequence[str] = ()) -> li
     """
     parser = _reader()
     try:
-        words = _with_length(settings)
-        return [_recipe(parser.instantiate(parser.parse_args([*stage, *words]))) for stage in _stages(files)]
+        return [_recipe(parser.instantiate(parser.parse_args(words))) for words in _stages(files, settings)]
     except ArgumentError as error:
         raise ValueError(f"recipe {', '.join(map(str, files))}: {error}") from error
 
@@ -81,13 +81,35 @@ def _with_length(settings: Sequence[str]) -> list[str]:
     return [*settings, *also]
 
 
-def _stages(files: Sequence[str | Path]) -> list[list[str]]:
-    """What each stage has the parser read before the command line: its recipe, as JSON."""
+def _stages(files: Sequence[str | Path], settings: Sequence[str]) -> list[list[str]]:
+    """What the parser reads for each stage: its recipe, as JSON, and the command line, in which a preset stands for its
+    settings: these replace the recipe's, and are replaced by others on the command line.
+    """
+    preset, words = _preset(_with_length(settings))
+    recipes = [recipe | {"model": recipe.get("model", {}) | preset} for recipe in _chain(files)]
+    return [[f"--recipe={json.dumps(recipe)}", *words] for recipe in recipes]
+
+
+def _chain(files: Sequence[str | Path]) -> list[dict[str, dict[str, Any]]]:
+    """The settings of all stages; without a file, one of defaults."""
     if not files:
-        return [[]]
+        return [{}]
     last = load_recipe_files(files)
-    before = [] if last.after is None else training_chain(last.after)
-    return [[f"--recipe={json.dumps(stage.recipe)}"] for stage in (*before, last)]
+    return [stage.recipe for stage in (*([] if last.after is None else training_chain(last.after)), last)]
+
+
+def _preset(settings: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The settings of the published model that a command line names, if any, and all other words."""
+    found: dict[str, Any] = {}
+    others: list[str] = []
+    words = iter(settings)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--model.preset":
+            found = preset_settings(value if equals else next(words, ""))
+        else:
+            others.append(word)
+    return found, others
 
 
 def _recipe(values: Namespace) -> Recipe:
@@ -101,7 +123,8 @@ def _parser(program: str) -> ArgumentParser:
         usage=f"{program} [RECIPE …] --output DIRECTORY [--resume] [--SECTION.SETTING VALUE …]",
         description=(
             "Train a model by a recipe. A run that was stopped, in whatever way, goes on with --resume. Settings on "
-            "the command line hold for all stages of a recipe that comes after another."
+            "the command line hold for all stages of a recipe that comes after another. --model.preset NAME stands for "
+            "the settings of a published model (`offstride models`)."
         ),
         exit_on_error=False,
     )

@@ -15,19 +15,22 @@ from offstride.ops.labels import IGNORE_INDEX
 
 _IMAGE = "_leftImg8bit.png"
 _KINDS = ("labelIds", "labelTrainIds")
+_COARSE = {"train_coarse": "train", "train_extra": "train_extra"}  # splits with coarse labels, and their folders
 
 
 def find_cityscapes(root: Path, split: str) -> Matching:
-    """The files of a split; `train_extra` has coarse labels, the others fine ones.
+    """The files of a split; `train_extra` has coarse labels, the others fine ones. `train_coarse` is the images of
+    `train` with coarse labels.
 
     Names are `CITY_SEQUENCE_FRAME`. The archive has label files for `test`, too, but they show no classes: they are
     left alone.
     """
-    images = find_folder(root, (f"leftImg8bit/{split}",), f"the images of {split!r}")
+    folder = _COARSE.get(split, split)
+    images = find_folder(root, (f"leftImg8bit/{folder}",), f"the images of {split!r}")
     if split == "test":
         return match_listed((_name(path), [path], None) for path in _cities(images, _IMAGE))
-    truth = "gtCoarse" if split == "train_extra" else "gtFine"
-    labels = find_folder(root, (f"{truth}/{split}",), f"the labels of {split!r}")
+    truth = "gtCoarse" if split in _COARSE else "gtFine"
+    labels = find_folder(root, (f"{truth}/{folder}",), f"the labels of {split!r}")
     found = [_name(path) for path in _cities(images, _IMAGE)]
     labelled = {
         path.name.removesuffix(f"_{truth}_{kind}.png") for kind in _KINDS for path in _cities(labels, f"_{kind}.png")
@@ -72,7 +75,7 @@ def _read(pair: Pair) -> np.ndarray:
 CITYSCAPES = OfficialSet(
     name="cityscapes",
     classes=CITYSCAPES_19,
-    counts={"train": 2975, "val": 500, "test": 1525, "train_extra": 19998},
+    counts={"train": 2975, "val": 500, "test": 1525, "train_coarse": 2975, "train_extra": 19998},
     find=find_cityscapes,
     joins={"trainval": "train+val"},
     unlabelled=("test",),

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from offstride.data.decode import read_image
+from offstride.data.png_rows import PngRows
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
@@ -15,20 +16,23 @@ _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 class ImageWindows:
     """The pixels of an image file, sliced like an array: `windows[top:bottom, left:right]` is `(h, w, 3)` uint8.
 
-    Only what is sliced becomes an array. A `.npy` file of such an array stays on disk (memory-mapped). An upright RGB
-    file is decoded once, at four bytes a pixel; any other is read as `read_image` reads it. There is no limit to the
-    number of pixels, so take files from people you know.
+    Only what is sliced becomes an array. A `.npy` file of such an array stays on disk (memory-mapped). A PNG file of 8
+    bits, not interlaced and without transparent colours, is decoded row by row as long as slices go down the image; the
+    rows of the last slice are held, and as many above. Any other upright RGB file is decoded once, at four bytes a
+    pixel, and so is a PNG file when a slice goes further back up; all others are read as `read_image` reads them. There
+    is no limit to the number of pixels, so take files from people you know.
 
     Args:
         path: Image file.
 
     Raises:
-        ValueError: Naming the path, when the file is missing, damaged or of another kind.
+        ValueError: Naming the path, when the file is missing, damaged or of another kind; some damage of PNG files
+            shows when a slice reaches it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._pixels = _map(self.path) if self.path.suffix.lower() == ".npy" else _decode(self.path)
+        self._pixels = _map(self.path) if self.path.suffix.lower() == ".npy" else _open(self.path)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -39,11 +43,16 @@ class ImageWindows:
         return H, W, 3
 
     def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        if not isinstance(self._pixels, Image.Image):
+        if isinstance(self._pixels, np.ndarray):
             return np.array(self._pixels[key])
         (top, bottom, _), (left, right, _) = (
             part.indices(length) for part, length in zip(key, self.shape[:2], strict=True)
         )
+        if isinstance(self._pixels, PngRows):
+            if self._pixels.can_read(top):
+                return np.array(self._pixels.read(top, bottom)[:, left:right])
+            self._pixels = _decode(self.path)
+            return self[key]
         return np.array(self._pixels.crop((left, top, right, bottom)))
 
 
@@ -55,6 +64,14 @@ def _map(path: Path) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"file {path}: expected (H, W, 3) uint8, got {pixels.shape} {pixels.dtype}")
     return pixels
+
+
+def _open(path: Path) -> PngRows | Image.Image | np.ndarray:
+    try:
+        rows = PngRows.open(path)
+    except OSError:
+        rows = None  # which the next one names
+    return _decode(path) if rows is None else rows
 
 
 def _decode(path: Path) -> Image.Image | np.ndarray:

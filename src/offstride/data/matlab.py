@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.io import loadmat
 
 
 def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
@@ -12,12 +13,8 @@ def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
     Structures have their fields as attributes.
 
     Raises:
-        ValueError: Naming the path, when SciPy is not installed, the file is missing or damaged, or lacks `required`.
+        ValueError: Naming the path, when the file is missing or damaged, or lacks `required`.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ValueError(f"file {path}: reading MATLAB files needs SciPy: pip install 'offstride[mat]'") from error
     try:
         found = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
     except FileNotFoundError as error:

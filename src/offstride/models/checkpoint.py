@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from offstride.data.catalog import ClassSet
 from offstride.models.config import ModelConfig
 
 FORMAT_VERSION = 1
+PARTS = ("backbone", "head", "fusion", "classifier", "upsampler", "auxiliary")
+"""Parts of a model that can be taken over on their own, with the names that they have in its configuration."""
 _KEY = "offstride"
 
 
@@ -39,6 +41,48 @@ class Checkpoint:
         if problems := mismatches(model.state_dict(), self.tensors):
             raise ValueError(f"the weights do not fit the model: {problems}")
         model.load_state_dict(self.tensors)
+
+    def fill_parts(self, model: nn.Module, config: ModelConfig, parts: Collection[str]) -> None:
+        """Load the tensors of some parts into a model, whatever other parts either has.
+
+        A head is the same part with and without a fusion around it.
+
+        Args:
+            model: Model to fill.
+            config: Its configuration.
+            parts: Some of `PARTS`.
+
+        Raises:
+            ValueError: Naming unknown parts, parts that have no tensors here or there, and tensors that are missing,
+                unexpected or of another shape; the model is unchanged then.
+        """
+        if unknown := [part for part in parts if part not in PARTS]:
+            raise ValueError(f"start_parts: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
+        inside = {_named_by_part(name, config): name for name in model.state_dict()}
+        wanted = _of_parts({name: model.state_dict()[own] for name, own in inside.items()}, parts, "the model")
+        named = {_named_by_part(name, self.config): tensor for name, tensor in self.tensors.items()}
+        found = _of_parts(named, parts, "the file")
+        if problems := mismatches(wanted, found):
+            raise ValueError(f"start_parts: the weights do not fit the model: {problems}")
+        model.load_state_dict({inside[name]: tensor for name, tensor in found.items()}, strict=False)
+
+
+def _named_by_part(name: str, config: ModelConfig) -> str:
+    """Name of a tensor with its part in front: a fusion holds the head in the model, and stands beside it in the
+    configuration.
+    """
+    first, _, rest = name.partition(".")
+    if first != "head" or config.fusion is None:
+        return name
+    return f"head.{rest.removeprefix('context.')}" if rest.startswith("context.") else f"fusion.{rest}"
+
+
+def _of_parts(tensors: Mapping[str, Tensor], parts: Collection[str], owner: str) -> dict[str, Tensor]:
+    """The tensors of some parts, each of which must have one."""
+    found = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in parts}
+    if empty := [part for part in parts if not any(name.startswith(f"{part}.") for name in found)]:
+        raise ValueError(f"start_parts: {owner} has no weights in {', '.join(empty)}")
+    return found
 
 
 def write_checkpoint(

@@ -6,7 +6,8 @@ Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W imag
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,14 @@ from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
 from offstride.models.checkpoint import read_checkpoint, write_checkpoint
 from offstride.models.config import ModelConfig
+from offstride.models.hub import WEIGHTS, find_weights, read_scores, upload, write_folder
 from offstride.models.parts import build_parts
 from offstride.models.roles import ParameterRole, parameter_roles
 from offstride.upsamplers import Upsampler
+
+
+Scores = Mapping[str, Any] | str | Path | None
+"""Figures of an evaluation, or the file that holds them."""
 
 
 @dataclass(frozen=True)
@@ -143,20 +149,32 @@ class Segmenter(nn.Module):
         """
         write_checkpoint(path, self.state_dict(), self.config, self.classes)
 
-    def start_from(self, path: str | Path) -> None:
-        """Take over all weights of a model file, and the normalisation of images that belongs to them.
+    def start_from(self, path: str | Path, parts: Collection[str] = ()) -> None:
+        """Take over weights of a model file, with the backbone the normalisation of images that belongs to it.
 
-        The file's model may have another output stride; its parts must be the same.
+        The file's model may have another output stride; what is taken over must be the same.
+
+        Args:
+            path: File that `save` wrote.
+            parts: What is taken over, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`; all
+                if empty. A head that a fusion stands beside is the `head` still: GFF's models start from a PSPNet with
+                `("backbone", "head", "auxiliary")`.
 
         Raises:
-            ValueError: Naming the path and what does not fit: other classes, tensors that are missing, unexpected or of
-                another shape. The model is unchanged then.
+            ValueError: Naming the path and what does not fit: parts that are unknown, or without weights in either
+                model; other classes, unless only backbone, head and fusion are taken over; tensors that are missing,
+                unexpected or of another shape. The model is unchanged then.
         """
         checkpoint = read_checkpoint(path)
         try:
-            _check_classes(checkpoint.classes, checkpoint.config.classes, self.classes)
-            checkpoint.fill(self)
-            self.config = replace(self.config, mean=checkpoint.config.mean, std=checkpoint.config.std)
+            if not parts or not set(parts) <= {"backbone", "head", "fusion"}:
+                _check_classes(checkpoint.classes, checkpoint.config.classes, self.classes)
+            if parts:
+                checkpoint.fill_parts(self, self.config, parts)
+            else:
+                checkpoint.fill(self)
+            if not parts or "backbone" in parts:
+                self.config = replace(self.config, mean=checkpoint.config.mean, std=checkpoint.config.std)
         except ValueError as error:
             raise ValueError(f"checkpoint {path}: {error}") from error
 
@@ -193,6 +211,87 @@ class Segmenter(nn.Module):
         except ValueError as error:
             raise ValueError(f"checkpoint {path}: {error}") from error
         return model.to(map_location).eval()
+
+
+    def save_pretrained(self, folder: str | Path, *, name: str | None = None, scores: Scores = None) -> None:
+        """Write the model to a folder in the layout of the Hub, with a model card.
+
+        Args:
+            folder: Folder, made where there is none.
+            name: Name on the card; that of the folder by default.
+            scores: Scores for the card's table: `Evaluation.to_dict()`, or the file of `offstride evaluate --json`. An
+                entry `dataset` names the data set.
+
+        Raises:
+            ValueError: If scores cannot be read or files cannot be written.
+        """
+        folder, figures = Path(folder), read_scores(scores)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_folder(folder, self.config, self.classes, name or folder.resolve().name, figures)
+        except OSError as error:
+            raise ValueError(f"folder: {folder} cannot be written ({error})") from error
+        self.save(folder / WEIGHTS)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        scores: Scores = None,
+        private: bool = False,
+        token: str | None = None,
+        message: str = "Upload model",
+    ) -> str:
+        """Share the model on the Hugging Face Hub: weights, configuration and a model card.
+
+        Args:
+            repo_id: `OWNER/NAME`; the repository is made where there is none.
+            scores: For the table of the card, see `save_pretrained`.
+            private: Whether a new repository is.
+            token: Of the Hub; by default the one that is logged in.
+            message: Of the commit.
+
+        Returns:
+            Address of the repository.
+
+        Raises:
+            ValueError: If the Hub cannot be reached or refuses.
+        """
+        with TemporaryDirectory(prefix="offstride-") as folder:
+            self.save_pretrained(folder, name=repo_id, scores=scores)
+            return upload(Path(folder), repo_id, private=private, token=token, message=message)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        classes: ClassSet | None = None,
+        output_stride: int | None = None,
+        map_location: torch.device | str = "cpu",
+    ) -> Self:
+        """Load a model that `push_to_hub` or `save_pretrained` wrote; nothing in it is executed.
+
+        Args:
+            name: Folder, or `OWNER/NAME` on the Hub.
+            revision: Branch, tag or commit on the Hub.
+            token: Of the Hub.
+            cache_dir: Where downloads are kept, if not where the Hub's library keeps them.
+            classes: See `load`.
+            output_stride: See `load`.
+            map_location: Device of the model.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            ValueError: If there is no such model, or naming what is wrong with it, see `load`.
+        """
+        path = find_weights(name, revision=revision, token=token, cache_dir=cache_dir)
+        return cls.load(path, classes=classes, output_stride=output_stride, map_location=map_location)
 
 
 def _check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:

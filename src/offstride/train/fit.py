@@ -56,6 +56,7 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
     train_set, val_set = build_split(recipe.data, "train"), build_split(recipe.data, "val")
     recipe = replace(recipe, schedule=recipe.schedule.for_images(len(train_set)))
     model = build_model(recipe, train_set.classes)
+    L.seed_everything(recipe.schedule.seed, verbose=False)  # dropout does not depend on what the model drew before
     resumed_at = (
         torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
     )
@@ -128,14 +129,16 @@ def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
         ValueError: If it cannot be built, has no use for the basis, or the weights do not fit.
     """
     settings = recipe.model
-    pretrained = False if settings.start else settings.pretrained
-    model = create_model(settings.preset, classes=classes, pretrained=pretrained, **settings.settings())
+    if settings.start_parts and settings.start is None:
+        raise ValueError(f"start_parts: expected start beside it, got {', '.join(settings.start_parts)} alone")
+    pretrained = not settings.takes_over("backbone") and settings.pretrained
+    model = create_model(classes=classes, pretrained=pretrained, **settings.settings())
     if settings.basis is not None:
         if not isinstance(model.upsampler, DUpsampling):
             raise ValueError(f"basis: expected none for the upsampler {model.config.upsampler!r}, got {settings.basis}")
         model.upsampler.load_basis(settings.basis)
     if settings.start is not None:
-        model.start_from(settings.start)
+        model.start_from(settings.start, settings.start_parts)
     return model
 
 

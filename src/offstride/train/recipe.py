@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from offstride.losses import LossConfig
+from offstride.models.presets import preset_config
 
 DataName = Literal[
     "streets",
@@ -85,12 +86,14 @@ class ModelRecipe:
     """Which model to build; the number of classes and the normalisation follow from data and backbone.
 
     Args:
-        preset: Name of a published model (`offstride models` lists them); what is set below replaces its settings.
         backbone: Any timm model with `features_only`, or one of ours.
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
         basis: File with a basis of the labels, which DUpsampling starts from (`offstride fit-upsampling` writes it).
-        start: Model file of an earlier run, whose weights training starts from, all of them: after a pre-training with
+        start: Model file of an earlier run, whose weights training starts from: after a pre-training with
             `loss.compressed`, say. It holds the basis already.
+        start_parts: Parts that are taken over from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler`
+            and `auxiliary`: GFF's fusions start from a PSPNet. The file's model may have other parts beside them. Empty
+            for the whole model.
         output_stride: 8, 16 or 32, and more for cascades.
         multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3).
         cascade: Last block of a cascade: 5, 6 or 7 (DeepLabv3).
@@ -105,11 +108,11 @@ class ModelRecipe:
         fusion_options: Arguments of the fusion.
     """
 
-    preset: str | None = None
     backbone: str = "mobilenetv2_100"
     pretrained: bool | str = False
     basis: Path | None = None
     start: Path | None = None
+    start_parts: list[str] = field(default_factory=list)
     output_stride: int = 16
     multi_grid: list[int] | None = None
     cascade: int | None = None
@@ -124,18 +127,46 @@ class ModelRecipe:
     fusion_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.basis is not None and self.start is not None:
+        if self.basis is not None and self.takes_over("upsampler"):
             raise ValueError(f"basis: expected none beside start, whose weights replace it, got {self.basis}")
 
+    @classmethod
+    def from_preset(cls, name: str, **settings: Any) -> Self:
+        """The recipe of a published model (`offstride models` lists them), in which `settings` replace its own.
+
+        Raises:
+            ValueError: If there is no such model.
+        """
+        return cls(**{**preset_settings(name), **settings})
+
     def settings(self) -> dict[str, Any]:
-        """Fields of `ModelConfig` that are to be set: all of them, or those that differ from a preset's."""
+        """The fields of `ModelConfig`."""
         values = asdict(self)
-        for name in ("preset", "pretrained", "basis", "start"):
+        for name in ("pretrained", "basis", "start", "start_parts"):
             del values[name]
-        if self.preset is None:
-            return values
-        defaults = asdict(ModelRecipe())
-        return {name: value for name, value in values.items() if value != defaults[name]}
+        return values
+
+    def takes_over(self, part: str) -> bool:
+        """Whether a part starts from `start`."""
+        return self.start is not None and (not self.start_parts or part in self.start_parts)
+
+    def after(self, start: Path) -> Self:
+        """The model that begins with the weights of an earlier run, in place of its own `start` and of the `pretrained`
+        backbone and the `basis` that these replace.
+        """
+        begun = replace(self, basis=None, start=start)
+        basis = None if begun.takes_over("upsampler") else self.basis
+        return replace(begun, basis=basis, pretrained=not begun.takes_over("backbone") and self.pretrained)
+
+
+def preset_settings(name: str) -> dict[str, Any]:
+    """All settings of a published model that a `ModelRecipe` has, its defaults among them.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    values = preset_config(name).to_dict()
+    return {key: value for key, value in values.items() if key not in ("classes", "mean", "std")}
 
 
 @dataclass(frozen=True)

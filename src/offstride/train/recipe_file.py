@@ -4,8 +4,9 @@ Besides the sections of a `Recipe` a file may hold:
 
 - `base`: a file, or several, that it is laid over, in order and before itself. A setting replaces that of the files
   below as a whole, mappings such as `head_options` included: they belong to one part. `steps` end the `epochs` of those
-  below.
-- `after`: a recipe that is trained first; this one starts from its model.
+  below. `model.preset` names a published model, whose settings lie below those of all files.
+- `after`: a recipe that is trained first; this one starts from its model, or from the parts of it in
+  `model.start_parts`. It ends the `after` of files below, with their `start_parts`.
 - `evaluate`: how a row of a table is scored; keys in `EVALUATE`.
 - `same`: another recipe file whose training this is; only `evaluate` and `table` may stand beside it.
 - `table`: the row that the file is for; keys in `TABLE`. It is not handed on to files that are laid over this one.
@@ -97,7 +98,7 @@ def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> Re
         _lay(path, layers, ())
     settings, own = _merged(layers.values()), layers[paths[-1]]
     recipe = {name: settings[name] for name in SECTIONS if name in settings}
-    if expand_preset and recipe.get("model", {}).get("preset") is not None:
+    if expand_preset and "preset" in recipe.get("model", {}):
         recipe["model"] = _expanded(recipe["model"], paths[-1])
     training = paths[-1]
     while "same" in layers[training]:
@@ -142,6 +143,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 def _check_section(path: Path, name: str, part: Any) -> None:
     known: dict[str, Iterable[str]] = {"evaluate": EVALUATE, "table": TABLE}
     known |= {section: [setting.name for setting in fields(kind)] for section, kind in SECTIONS.items()}
+    known["model"] = ["preset", *known["model"]]
     if name in known:
         _check_keys(path, name, part, known[name])
 
@@ -171,6 +173,8 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Sections merged setting by setting; `after` of the last that names one."""
     found: dict[str, Any] = {}
     for layer in layers:
+        if "after" in layer:
+            found.get("model", {}).pop("start_parts", None)  # of what another one was after
         for name, value in layer.items():
             if name in SECTIONS or name == "evaluate":
                 found[name] = {**found.get(name, {}), **value}
@@ -184,8 +188,10 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _expanded(model: dict[str, Any], path: Path) -> dict[str, Any]:
     """Settings of a preset with the file's own laid over them."""
     own = dict(model)
+    if (name := own.pop("preset")) is None:
+        return own
     try:
-        preset_config(name := own.pop("preset"))
+        preset_config(name)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     return {**PRESETS[name].config, **own}

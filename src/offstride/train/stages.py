@@ -18,7 +18,7 @@ def fit_stages(recipes: Sequence[Recipe], directory: Path, *, resume: bool = Fal
 
     The last stage is kept in `directory`, the one before it in `directory/before`, the one before that in
     `directory/before/before`. Each but the first starts from `last.safetensors` of the one before, in place of its own
-    `model.pretrained` and `model.start`.
+    `model.pretrained` and `model.start`: with the whole model, or with the parts in its `model.start_parts`.
 
     Args:
         recipes: In the order of training; at least one.
@@ -37,7 +37,7 @@ def fit_stages(recipes: Sequence[Recipe], directory: Path, *, resume: bool = Fal
     directories = [directory.joinpath(*[BEFORE] * later) for later in reversed(range(len(recipes)))]
     chain = [recipes[0]]
     for recipe, before in zip(recipes[1:], directories, strict=False):
-        chain.append(_started(recipe, before / "last.safetensors"))
+        chain.append(replace(recipe, model=recipe.model.after(before / "last.safetensors")))
     cluster(recipes[0].schedule)
     for recipe, place in zip(chain, directories, strict=True):
         claim(place, recipe, resume=resume)
@@ -45,8 +45,3 @@ def fit_stages(recipes: Sequence[Recipe], directory: Path, *, resume: bool = Fal
         if not (place / "last.safetensors").exists():
             fit(recipe, place, resume=True, title=f"{title}, stage {number} of {len(chain)}")
     return fit(chain[-1], directory, resume=True, title=title)
-
-
-def _started(recipe: Recipe, start: Path) -> Recipe:
-    """A recipe that begins with the weights of a model file."""
-    return replace(recipe, model=replace(recipe.model, start=start, basis=None, pretrained=False))

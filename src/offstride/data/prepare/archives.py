@@ -133,7 +133,7 @@ _ADE20K_TEST = Archive(
 )
 _CITYSCAPES_IMAGES = Archive(
     name="leftImg8bit_trainvaltest.zip",
-    splits=("train", "val", "test"),
+    splits=("train", "val", "test", "train_coarse"),
     shows="leftImg8bit/train",
     url=_CITYSCAPES,
     checksum="sha1:2c0b77ce9933cc635adda307fbba5566f5d9d404",
@@ -157,7 +157,7 @@ _CITYSCAPES_EXTRA = Archive(
 )
 _CITYSCAPES_COARSE = Archive(
     name="gtCoarse.zip",
-    splits=("train_extra",),
+    splits=("train_coarse", "train_extra"),
     shows="gtCoarse/train_extra",
     url=_CITYSCAPES,
 )

@@ -1,0 +1,90 @@
+"""Model cards: what a model is, how to use it, and the table of its scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from offstride.data.catalog import ClassSet
+from offstride.models.config import ModelConfig
+
+_METRICS = {"miou": "mean IoU", "boundary_iou": "mean boundary IoU", "pixel_accuracy": "pixel accuracy"}
+
+
+def model_card(config: ModelConfig, classes: ClassSet | None, name: str, scores: Mapping[str, Any] | None) -> str:
+    """Markdown with the metadata that the Hub reads.
+
+    Args:
+        config: The model.
+        classes: Its classes, if known.
+        name: What it is called: the repository, or the folder.
+        scores: `Evaluation.to_dict()`, or the same from a file; an entry `dataset` names what was evaluated on.
+
+    Raises:
+        ValueError: If the scores are not those of an evaluation.
+    """
+    parts = [f"# {name}", _summary(config), _usage(name)]
+    if classes is not None:
+        parts.append(f"## Classes\n\n{', '.join(classes.names)}")
+    if scores is not None:
+        parts.append(f"## Scores\n\n{_table(scores)}")
+    body = "\n\n".join(parts)
+    return f"---\n{_data(config, name, scores).to_yaml()}\n---\n\n{body}\n"
+
+
+def _summary(config: ModelConfig) -> str:
+    kind = f"`{config.head}`" + (f" with `{config.fusion}`" if config.fusion else "")
+    return (
+        f"Semantic segmentation with [Offstride](https://pypi.org/project/offstride/): backbone `{config.backbone}` at "
+        f"output stride {config.output_stride}, head {kind}, upsampler `{config.upsampler}`, {config.classes} classes."
+    )
+
+
+def _usage(name: str) -> str:
+    return f"""## Use
+
+```python
+from offstride import Segmenter
+from offstride.field import argmax
+
+model = Segmenter.from_pretrained("{name}")
+labels = argmax(model.field(images))  # images: (B, 3, H, W), normalised by model.mean and model.std
+```"""
+
+
+def _table(scores: Mapping[str, Any]) -> str:
+    try:
+        rows = [f"| {name} | {_percent(row['iou'])} | {_percent(row['boundary_iou'])} | {_percent(row['accuracy'])} |"
+                for name, row in scores["classes"].items()]
+        means = [scores[name] for name in ("miou", "boundary_iou", "mean_accuracy")]
+        images = scores["images"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"scores: expected those of an evaluation (offstride evaluate --json), lacking {error}") from error
+    mean = f"| **mean** | {' | '.join(map(_percent, means))} |"
+    head = "| class | IoU | boundary IoU | accuracy |\n|---|---:|---:|---:|"
+    return f"{images} images{_where(scores)}, in per cent.\n\n" + "\n".join([head, *rows, mean])
+
+
+def _where(scores: Mapping[str, Any]) -> str:
+    return f" of {scores['dataset']}" if scores.get("dataset") else ""
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _data(config: ModelConfig, name: str, scores: Mapping[str, Any] | None) -> ModelCardData:
+    dataset = str((scores or {}).get("dataset") or "unnamed")
+    found = {metric: (scores or {}).get(metric) for metric in _METRICS}
+    results = [
+        EvalResult("image-segmentation", dataset, dataset, metric, value, metric_name=_METRICS[metric])
+        for metric, value in found.items()
+        if value is not None
+    ]
+    return ModelCardData(
+        library_name="offstride",
+        pipeline_tag="image-segmentation",
+        tags=["semantic-segmentation", config.upsampler],
+        model_name=name.rpartition("/")[2],
+        eval_results=results or None,
+    )
