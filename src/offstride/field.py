@@ -288,7 +288,7 @@ class SubpixelField(LogitField):
 
     @property
     def shape(self) -> torch.Size:
-        return torch.Size((len(self.codes), self.weight.shape[2], *self.size))
+        return torch.Size((self.codes.shape[0], self.weight.shape[2], *self.size))
 
     @property
     def values(self) -> Tensor:
@@ -307,6 +307,34 @@ class SubpixelField(LogitField):
         B, (h, w) = len(codes), codes.shape[2:]
         fine = windows.view(B, r, r, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(B, -1, r * h, r * w)
         return fine[:, :, start - r * first : stop - r * first, : self.size[1]]
+
+
+@dataclass(frozen=True, eq=False)
+class SumField(LogitField):
+    """Scores that several fields of one shape add up to.
+
+    Args:
+        parts: At least one; `values` are those of the first.
+    """
+
+    parts: Sequence[LogitField]
+
+    def __post_init__(self) -> None:
+        shapes = [tuple(part.shape) for part in self.parts]
+        if not shapes or any(shape != shapes[0] for shape in shapes):
+            raise ValueError(f"parts: expected fields of one shape, got {shapes or 'none'}")
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.parts[0].shape
+
+    @property
+    def values(self) -> Tensor:
+        return self.parts[0].values
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        rendered = [part.rows(start, stop) for part in self.parts]
+        return torch.stack(rendered).sum(0) if len(rendered) > 1 else rendered[0]
 
 
 def pixel_losses(

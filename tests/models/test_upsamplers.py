@@ -10,7 +10,12 @@ from offstride.models import create_model
 from offstride.models.parts import UPSAMPLERS
 from offstride.models.segmenter import Segmenter
 
-OPTIONS = {"carafe": {"scale": 2}, "dysample": {"scale": 4, "dynamic": True}, "sapa": {"window": 3}}
+OPTIONS = {
+    "carafe": {"scale": 2},
+    "dysample": {"scale": 4, "dynamic": True},
+    "residual": {"upsampler": "lau", "upsampler_options": {"scale": 4}},
+    "sapa": {"window": 3},
+}
 NAMES = sorted(UPSAMPLERS)
 
 

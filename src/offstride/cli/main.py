@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
     "evaluate": ("offstride.cli.evaluate", "score a trained model on a data set"),
     "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
+    "export": ("offstride.cli.export", "write a model for other runtimes: ONNX, torch.export"),
     "models": ("offstride.cli.models", "list the models of the papers, with what they cost"),
     "complexity": ("offstride.cli.complexity", "count and time a model; published figures beside ours"),
     "fit-upsampling": ("offstride.cli.fit_upsampling", "learn what DUpsampling decodes with, from labels"),
@@ -21,6 +22,7 @@ COMMANDS = {
     "data prepare": ("offstride.cli.data_prepare", "check and unpack the published archives of a data set"),
     "data shard": ("offstride.cli.data_shard", "write a data set as tar files, for network storage"),
     "table": ("offstride.cli.table", "run a table of a paper and print it beside the figures of the paper"),
+    "compare": ("offstride.cli.compare", "train upsamplers that differ in nothing else, and report what is sure"),
     "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),
 }
 

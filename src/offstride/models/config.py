@@ -18,7 +18,7 @@ class ModelConfig:
         head: `"aspp"`, `"deeplabv3plus"`, `"denseaspp"`, `"dupsampling_decoder"`, `"encnet"`, `"fcn"`, `"linear"` or
             `"psp"`.
         upsampler: `"bilinear"`, `"carafe"`, `"cascaded_lau"`, `"deformable"`, `"dupsampling"`, `"dysample"`,
-            `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"sapa"` or `"transposed"`.
+            `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"residual"`, `"sapa"` or `"transposed"`.
         fusion: What joins the levels of the backbone to the head's map: `"addition"`, `"concat"`, `"fpn"`,
             `"gated_fpn"`, `"gff"`, or nothing.
         output_stride: Stride of the coarse grid in image pixels.

@@ -34,6 +34,7 @@ from offstride.upsamplers import (
     JointBilateral,
     LaU,
     PixelShuffle,
+    Residual,
     TransposedConvolution,
     Upsampler,
 )
@@ -58,6 +59,7 @@ UPSAMPLERS: dict[str, type[Upsampler]] = {
     "joint_bilateral": JointBilateral,
     "lau": LaU,
     "pixel_shuffle": PixelShuffle,
+    "residual": Residual,
     "sapa": SAPA,
     "transposed": TransposedConvolution,
 }
@@ -85,6 +87,24 @@ class Auxiliary(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """`(B, C, h, w)` scores from all features of the backbone."""
         return self.classifier(self.head([features[self.index]]))
+
+
+def build_upsampler(name: str, known: Mapping[str, Any], options: Mapping[str, Any]) -> Upsampler:
+    """An upsampler by its name.
+
+    Args:
+        name: One of `UPSAMPLERS`.
+        known: `in_channels`, `classes` and `levels`, of which it takes what it asks for.
+        options: All other arguments.
+
+    Raises:
+        ValueError: If there is none of this name, or it refuses the options.
+    """
+    _check_part("upsampler", UPSAMPLERS, name, options)
+    options = dict(options)
+    if inner := options.pop("upsampler", None):
+        options["upsample"] = build_upsampler(inner, known, options.pop("upsampler_options", {}))
+    return _build("upsampler", UPSAMPLERS[name], known, options)
 
 
 class Parts(NamedTuple):
@@ -129,7 +149,7 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     classifier = nn.Conv2d(head.out_channels, config.classes, 1) if upsampling.reads_scores else nn.Identity()
     auxiliaries = _auxiliaries(config, backbone, config.classes)
     # The upsampler comes last: models that differ only in it start from the same weights under the same seed.
-    upsampler = _build("upsampler", upsampling, known, config.upsampler_options)
+    upsampler = build_upsampler(config.upsampler, known, config.upsampler_options)
     return Parts(backbone, head, classifier, upsampler, auxiliaries, config)
 
 

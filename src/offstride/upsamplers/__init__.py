@@ -12,6 +12,7 @@ from offstride.upsamplers.label_autoencoder import LabelAutoencoder, fit_label_a
 from offstride.upsamplers.label_basis import LabelBasis, fit_label_basis, fit_label_windows
 from offstride.upsamplers.lau import LaU
 from offstride.upsamplers.pixel_shuffle import PixelShuffle
+from offstride.upsamplers.residual import Residual
 from offstride.upsamplers.sapa import SAPA
 from offstride.upsamplers.transposed import TransposedConvolution
 
@@ -28,6 +29,7 @@ __all__ = [
     "LabelAutoencoder",
     "LabelBasis",
     "PixelShuffle",
+    "Residual",
     "TransposedConvolution",
     "Upsampler",
     "fit_label_autoencoder",

@@ -1,6 +1,7 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
 from offstride.visualize.chart import ChartLine, save_chart
+from offstride.visualize.comparison_page import ComparisonPicture, render_comparison_page, write_comparison_page
 from offstride.visualize.decoder_page import (
     DecoderPage,
     Panel,
@@ -20,6 +21,7 @@ from offstride.visualize.report import Curve, Example, Report, Row, render_repor
 __all__ = [
     "Box",
     "ChartLine",
+    "ComparisonPicture",
     "Curve",
     "DecoderPage",
     "Effect",
@@ -45,11 +47,13 @@ __all__ = [
     "offset_colors",
     "offset_limit",
     "overlay",
+    "render_comparison_page",
     "render_decoder_page",
     "render_report",
     "save_chart",
     "save_label_png",
     "save_picture",
+    "write_comparison_page",
     "write_decoder_page",
     "write_report",
 ]

@@ -65,8 +65,8 @@ def lay_out(curve: Curve) -> Plot:
     if not lines:
         raise ValueError(f"lines: expected at least one finite point in curve {curve.name!r}, got none")
     every = np.concatenate(list(lines.values()))
-    x_ticks = _ticks(0, float(every[:, 0].max()), 5)
-    y_ticks = _ticks(float(every[:, 1].min()), float(every[:, 1].max()), 4)
+    x_ticks = axis_ticks(0, float(every[:, 0].max()), 5)
+    y_ticks = axis_ticks(float(every[:, 1].min()), float(every[:, 1].max()), 4)
     ends = np.array([[0, y_ticks[-1]], [max(every[:, 0].max(), 1), y_ticks[0]]])
     return Plot(
         name=curve.name,
@@ -84,7 +84,7 @@ def _bins(points: Points) -> np.ndarray:
     return np.array([(*run.mean(0), run[:, 1].min(), run[:, 1].max()) for run in runs]).reshape(-1, 4)
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
+def axis_ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`."""
     margin = 0 if high > low else max(abs(low), 1) / 2
     locator = MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10])

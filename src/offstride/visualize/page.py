@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def versions() -> dict[str, str]:
 
 def template(name: str) -> jinja2.Template:
     """A template with the functions that templates call; a name that is missing in a page raises."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """One for all pages, so that a template is compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("offstride.visualize"),
         autoescape=True,
@@ -30,7 +37,7 @@ def template(name: str) -> jinja2.Template:
     environment.globals.update(
         cells=cells, color_wheel=color_wheel, data_uri=data_uri, difference=difference, lay_out=lay_out
     )
-    return environment.get_template(name)
+    return environment
 
 
 def write_page(path: str | os.PathLike[str], text: str) -> None:

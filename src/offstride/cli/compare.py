@@ -1,0 +1,115 @@
+"""`offstride compare`: several upsamplers, the same budget, several seeds, one report."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from offstride.cli.compare_checkpoints import read_files
+from offstride.cli.compare_report import Asked, report, summary_table
+from offstride.cli.compare_runs import Contest
+from offstride.cli.protocol import add_protocol, protocol_of
+from offstride.cli.table_setting import read_settings
+from offstride.cli.variants import VARIANTS, read_variant
+from offstride.compare import Resampling
+from offstride.data import build_dataset
+
+DEFAULT = "bilinear,pixel_shuffle,transposed,dupsampling,carafe,dysample,lau,lau+off,lau+reg"
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Train what is missing, score it, and report; or score and report on model files."""
+    settings, words = read_settings(arguments)
+    values = _parser(program).parse_args(words)
+    _check(values, settings)
+    asked = Asked(
+        values.output,
+        values.split,
+        protocol_of(values),
+        Resampling(values.level, values.resamples, values.block),
+        thin=values.thin,
+        rounds=values.rounds,
+        device=values.device,
+        output_stride=values.output_stride,
+    )
+    if values.checkpoints:
+        dataset = build_dataset(values.data, values.split, root=values.root)
+        found = report(
+            read_files(values.checkpoints, dataset, asked, _tell), dataset, asked, name=values.data, tell=_tell
+        )
+    else:
+        variants = [read_variant(word) for word in values.upsamplers.split(",")]
+        contest = Contest(variants, values.seeds, settings, values.recipe, asked, values.model, _tell)
+        contest.check()
+        if values.dry_run:
+            Console().print(_plan(contest))
+            return 0
+        if not values.no_run:
+            contest.run()
+        if values.train_only:
+            return 0
+        found = contest.report()
+    Console().print(summary_table(found))
+    print(values.output / "report.html")
+    return 0
+
+
+def _parser(program: str) -> ArgumentParser:
+    result = ArgumentParser(
+        prog=program,
+        usage=f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
+        f"       {program} --checkpoints NAME=FILE … --data NAME --root FOLDER [options]",
+        description="Train upsamplers that differ in nothing else, several times, and report what is sure about their "
+        "differences; or report on model files. The first one is what the others are compared with. Runs that are "
+        "there are not repeated and interrupted ones go on. Known upsamplers: " + ", ".join(VARIANTS) + ".",
+        exit_on_error=False,
+    )
+    result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files that all share")
+    result.add_argument("--upsamplers", default=DEFAULT, help="names, or recipe files to lay over; with commas")
+    result.add_argument("--seeds", type=int, default=3, help="number of runs of each, seeds 0, 1, 2 …")
+    result.add_argument("--model", default="last", choices=("last", "best"), help="which model of a run is scored")
+    result.add_argument("--checkpoints", nargs="+", default=[], metavar="NAME=FILE", help="report on model files")
+    result.add_argument("--data", default="folder", help="with --checkpoints: name of the data set")
+    result.add_argument("--root", type=Path | None, default=None, help="with --checkpoints: its folder")
+    result.add_argument("--output", type=Path, default=Path("runs/compare"), help="folder of runs and report")
+    result.add_argument("--split", default="val", help="split that is scored")
+    result.add_argument("--thin", nargs="+", default=[], help="classes with thin objects, if others than the data's")
+    result.add_argument("--level", type=float, default=0.95, help="of the intervals")
+    result.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
+    result.add_argument("--block", type=int, default=1, help="consecutive images drawn together; for frames of videos")
+    result.add_argument("--rounds", type=int, default=20, help="timed predictions of each model; 0 for no times")
+    result.add_argument("--device", default="auto", help="where models are scored and timed, besides the CPU")
+    result.add_argument("--train-only", action="store_true", help="train and score what is missing, no report")
+    result.add_argument("--no-run", action="store_true", help="report what is there, run nothing")
+    result.add_argument("--dry-run", action="store_true", help="show what would be run")
+    add_protocol(result)
+    return result
+
+
+def _check(values: Namespace, settings: dict[str, str]) -> None:
+    if bool(values.recipe) == bool(values.checkpoints):
+        raise ValueError("recipe: expected --recipe, or --checkpoints in its place")
+    if values.checkpoints and settings:
+        raise ValueError(f"checkpoints: expected no settings of training beside them, got {', '.join(settings)}")
+    if values.seeds < 1:
+        raise ValueError(f"seeds: expected 1 or more, got {values.seeds}")
+    if "schedule.seed" in settings:
+        raise ValueError("schedule.seed: expected --seeds in its place")
+    if values.rounds < 0:
+        raise ValueError(f"rounds: expected 0 or more, got {values.rounds}")
+
+
+def _plan(contest: Contest) -> Table:
+    result = Table(title="to do", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("upsampler", "what it is", *(f"seed {seed}" for seed in range(contest.seeds))):
+        result.add_column(heading, overflow="fold")
+    for variant in contest.variants:
+        states = [contest.to_do(variant, seed) for seed in range(contest.seeds)]
+        result.add_row(variant.name, variant.description, *states)
+    return result
+
+
+def _tell(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,114 @@
+"""What methods cost, measured side by side: every round times each of them once, so that none has the quiet hours."""
+
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from offstride.field import argmax
+from offstride.models import Segmenter
+from offstride.models.complexity import complexity
+
+
+def measure_costs(
+    checkpoints: Mapping[str, Path],
+    size: tuple[int, int],
+    *,
+    devices: Sequence[torch.device],
+    rounds: int = 20,
+    output_stride: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Any]]:
+    """Costs of models by name: of one image, from its normalised pixels to its label map.
+
+    Args:
+        checkpoints: Model file of each.
+        size: `(H, W)` of the image.
+        devices: Where to time.
+        rounds: Timed predictions of each model on each device.
+        output_stride: That models run at, if not that of their training.
+        progress: Called with the number of steps done and their total.
+
+    Returns:
+        For each name `parameters`, `upsampler_parameters` (of the upsampler alone), `macs`, `activation_bytes` (kept
+        for the backward pass of one image, float32), `size`, and for each of the `devices` its `name`, `latency`
+        (median, seconds), `quartiles`, `images_per_second` and `peak_bytes` (growth during one prediction; on a CPU of
+        resident memory in a process of its own, on Linux only).
+
+    Raises:
+        ValueError: If a file is no model.
+    """
+    models = {name: Segmenter.load(path, output_stride=output_stride) for name, path in checkpoints.items()}
+    found: dict[str, dict[str, Any]] = {name: _counted(model, size) for name, model in models.items()}
+    total, done = len(devices) * (rounds + 1), 0
+    for device in devices:
+        times: dict[str, list[float]] = {name: [] for name in models}
+        images = {name: torch.rand(1, model.to(device).backbone.in_channels, *size) for name, model in models.items()}
+        for turn in range(rounds):
+            for name in models if turn % 2 else reversed(models):
+                times[name].append(_timed(models[name], images[name].to(device)))
+            progress(done := done + 1, total)
+        for name, spent in times.items():
+            peak = _peak(models[name], images[name].to(device), checkpoints[name], output_stride)
+            found[name]["devices"][device.type] = {"name": _named(device), **_summary(spent), "peak_bytes": peak}
+        progress(done := done + 1, total)
+    return found
+
+
+def _counted(model: Segmenter, size: tuple[int, int]) -> dict[str, Any]:
+    counts = complexity(model, size)
+    return {
+        "parameters": counts.parameters,
+        "upsampler_parameters": sum(parameter.numel() for parameter in model.upsampler.parameters()),
+        "macs": counts.macs,
+        "activation_bytes": counts.activation_bytes,
+        "size": list(size),
+        "devices": {},
+    }
+
+
+@torch.inference_mode()
+def _timed(model: Segmenter, image: Tensor) -> float:
+    """Seconds of a prediction, right after one that is not timed: the caches and the heap are as the model leaves them
+    itself.
+    """
+    gc.collect()
+    argmax(model.field(image)).flatten()[0].item()  # waits for the device
+    start = time.perf_counter()
+    argmax(model.field(image)).flatten()[0].item()
+    return time.perf_counter() - start
+
+
+def _summary(spent: list[float]) -> dict[str, Any]:
+    median = statistics.median(spent)
+    quartiles = statistics.quantiles(spent, n=4, method="inclusive") if len(spent) > 1 else [median] * 3
+    return {"latency": median, "quartiles": [quartiles[0], quartiles[2]], "images_per_second": 1 / median}
+
+
+def _named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+
+
+@torch.inference_mode()
+def _peak(model: Segmenter, image: Tensor, checkpoint: Path, output_stride: int | None) -> int | None:
+    if image.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(image.device)
+        before = torch.cuda.memory_allocated(image.device)
+        argmax(model.field(image))
+        return torch.cuda.max_memory_allocated(image.device) - before
+    if image.device.type != "cpu" or not sys.platform.startswith("linux"):
+        return None
+    numbers = [*image.shape[2:], *([] if output_stride is None else [output_stride])]
+    command = [sys.executable, "-m", "offstride.compare.peak", str(checkpoint), *map(str, numbers)]
+    allocator = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # freed memory goes back at once
+    environment = os.environ | allocator | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.splitlines()[-1])

@@ -1,0 +1,149 @@
+"""What a run gets right in every single image, kept as counts: any score of any choice of images follows from them.
+
+Shapes: N images, R regions (the whole image, then trimaps), C classes.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from offstride.data import EvalTransform, SampleSet
+from offstride.data.sample import sample_name
+from offstride.evaluate import WHOLE, LabelledImages, label_map
+from offstride.inference import InferenceProtocol
+from offstride.metrics import BoundaryIoU, boundary_band, confusion_matrix
+from offstride.models import Segmenter
+from offstride.ops.labels import IGNORE_INDEX
+
+WIDTHS = (1, 2, 4, 8, 16)
+"""Half-widths of trimaps, in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCounts:
+    """Pixels of every class in every image.
+
+    A trimap of half-width w holds the pixels that have another true class within w pixels (Kohli et al., IJCV 2009; the
+    distance is the larger of rows and columns).
+
+    Args:
+        names: Names of the N images.
+        widths: Half-widths of the R - 1 trimaps, in pixels.
+        found: `(N, R, C)` int64 pixels of a class that are labelled so.
+        predicted: `(N, R, C)` pixels that are labelled so by the model.
+        labelled: `(N, R, C)` pixels of a class.
+        band_found: `(N, C)` pixels of a class in both its boundary bands, the true and the predicted one.
+        band_union: `(N, C)` pixels in either of them, see `BoundaryIoU`.
+    """
+
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    found: np.ndarray
+    predicted: np.ndarray
+    labelled: np.ndarray
+    band_found: np.ndarray
+    band_union: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def right(self) -> np.ndarray:
+        """`(N,)` share of the labelled pixels of an image that are right; NaN where none are labelled."""
+        total = self.labelled[:, 0].sum(-1)
+        return np.divide(self.found[:, 0].sum(-1), total, out=np.full(len(self), np.nan), where=total > 0)
+
+    def save(self, path: Path) -> None:
+        """Write a compressed `.npz` file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.partial")
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file, allow_pickle=False, **{name: np.asarray(value) for name, value in vars(self).items()}
+            )
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: If the file is no such file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                held = {name: file[name] for name in file.files}
+            names = tuple(str(name) for name in held.pop("names"))
+            return cls(names, tuple(int(width) for width in held.pop("widths")), **held)
+        except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"counts {path}: expected a file of counts of images ({error})") from error
+
+
+def count_images(
+    model: Segmenter,
+    dataset: SampleSet,
+    *,
+    protocol: InferenceProtocol = WHOLE,
+    widths: Sequence[int] = WIDTHS,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ImageCounts:
+    """Predict every image and count.
+
+    Args:
+        model: Left in evaluation mode; runs where its parameters are.
+        dataset: Labelled images of the model's classes.
+        protocol: How images are predicted; whole by default.
+        widths: Half-widths of the trimaps, in pixels.
+        workers: Processes that load data.
+        progress: Called with the number of images done and their total.
+
+    Raises:
+        ValueError: If the data set has no images, other classes than the model, or a width is not positive.
+    """
+    _check(model, dataset, widths)
+    device, count = next(model.parameters()).device, len(dataset.classes)
+    images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
+    model.eval()
+    rows = []
+    for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
+        prediction = label_map(model, image.to(device), protocol)
+        rows.append(count_pixels(prediction, label.to(device), count, widths))
+        progress(done, len(images))
+    names = tuple(sample_name(dataset, index) for index in range(len(dataset)))
+    return ImageCounts(names, tuple(widths), *(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+def count_pixels(prediction: Tensor, label: Tensor, classes: int, widths: Sequence[int]) -> list[np.ndarray]:
+    """Counts of one image from its `(1, H, W)` predicted and true classes: the arrays of `ImageCounts` without N."""
+    regions = [label, *(_trimap(label, width) for width in widths)]
+    tables = torch.stack([confusion_matrix(prediction, region, classes) for region in regions])
+    boundary = BoundaryIoU(classes).to(label.device)
+    boundary.update(prediction, label)
+    found = (tables.diagonal(dim1=1, dim2=2), tables.sum(1), tables.sum(2), boundary.intersection, boundary.union)
+    return [counts.cpu().numpy() for counts in found]
+
+
+def _trimap(label: Tensor, width: int) -> Tensor:
+    """The label map with everything ignored that is further than `width` from another class."""
+    valid = label != IGNORE_INDEX
+    near = boundary_band(label * valid, width, valid=valid, frame=False)
+    return torch.where(near, label, IGNORE_INDEX)
+
+
+def _check(model: Segmenter, dataset: SampleSet, widths: Sequence[int]) -> None:
+    if not len(dataset):
+        raise ValueError("dataset: expected images, got none")
+    if model.config.classes != len(dataset.classes) or (model.classes and model.classes.names != dataset.classes.names):
+        raise ValueError(
+            f"dataset: expected the {model.config.classes} classes of the model, got {', '.join(dataset.classes.names)}"
+        )
+    if not all(width >= 1 for width in widths):
+        raise ValueError(f"widths: expected positive numbers of pixels, got {(*widths,)}")

@@ -1,0 +1,124 @@
+"""Scores of image counts, and how sure a difference of scores is.
+
+A difference is paired: both methods are scored on the same images, and runs of one seed start from the same weights
+and see the same crops. Three intervals answer three questions. Over images: would it be there on other images of this
+kind (a bootstrap, in blocks where neighbouring images are alike, such as frames of a video)? Over seeds: would it be
+there in other runs (Student's t)? Over both: a bootstrap that draws images and seeds anew together; with a few seeds it
+is too narrow, which is why the second is there.
+
+Shapes: N images, S runs, M scores, R resamples, C classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from offstride.compare.counts import ImageCounts
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Names of the scores that are made of counts, in their order.
+
+    Args:
+        classes: Names of the classes.
+        thin: Those of them whose objects are thin.
+        widths: Half-widths of the trimaps.
+    """
+
+    classes: tuple[str, ...]
+    thin: tuple[str, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores that a method is compared by."""
+        return ["miou", "boundary_iou", *(["thin_iou"] if self.thin else []), "pixel_accuracy"]
+
+    @property
+    def names(self) -> list[str]:
+        """All scores: metrics, mIoU in the trimaps, IoU of the classes."""
+        trimaps = [f"trimap {width}" for width in self.widths]
+        return [*self.metrics, *trimaps, *(f"class {name}" for name in self.classes)]
+
+    def of(self, counts: ImageCounts, weights: np.ndarray) -> np.ndarray:
+        """Scores of choices of images.
+
+        Args:
+            counts: Of N images.
+            weights: `(R, N)` how often each image is in each choice.
+
+        Returns:
+            `(R, M)` shares of 1, NaN where there is nothing to score.
+        """
+        found, predicted, labelled = (
+            np.einsum("rn,n...->r...", weights, part, optimize=True)
+            for part in (counts.found, counts.predicted, counts.labelled)
+        )
+        iou = _ratio(found, predicted + labelled - found)  # (R, regions, C)
+        band = _ratio(weights @ counts.band_found, weights @ counts.band_union)
+        thin = [self.classes.index(name) for name in self.thin]
+        columns = [_mean(iou[:, 0]), _mean(band)]
+        columns += [_mean(iou[:, 0, thin])] if thin else []
+        columns.append(_ratio(found[:, 0].sum(-1), labelled[:, 0].sum(-1)))
+        columns += [_mean(iou[:, 1 + region]) for region in range(len(self.widths))]
+        return np.concatenate([np.stack(columns, 1), iou[:, 0]], 1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is a number; NaN where nothing is."""
+    there = ~np.isnan(values)
+    return _ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
+
+
+def image_choices(images: int, resamples: int, block: int, random: np.random.Generator) -> np.ndarray:
+    """Bootstrap choices of images: how often each is drawn, `(R, N)` float64; N are drawn each time.
+
+    Args:
+        images: Number N of images.
+        resamples: Number R of choices.
+        block: So many consecutive images are drawn together, around the end (the circular block bootstrap of Politis
+            and Romano, 1992); 1 draws single images.
+        random: Where the choices come from.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples: expected 1 or more, got {resamples}")
+    if not 1 <= block <= images:
+        raise ValueError(f"block: expected 1 to {images}, the number of images, got {block}")
+    starts = random.integers(images, size=(resamples, -(-images // block), 1))
+    drawn = ((starts + np.arange(block)) % images).reshape(resamples, -1)[:, :images]
+    choices = np.zeros((resamples, images))
+    np.add.at(choices, (np.arange(resamples)[:, None], drawn), 1)
+    return choices
+
+
+def run_choices(runs: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Bootstrap choices of runs: `(R, S)` numbers of runs."""
+    return random.integers(runs, size=(resamples, runs))
+
+
+def percentiles(values: np.ndarray, level: float) -> np.ndarray:
+    """The middle share `level` of `(R, M)` resampled scores: `(2, M)`.
+
+    Choices without a score, such as that of a class that none of the images shows, are left out; NaN if all are.
+    """
+    there = ~np.isnan(values).all(0)
+    ends = np.full((2, values.shape[1]), np.nan)
+    ends[:, there] = np.nanquantile(values[:, there], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return ends
+
+
+def student_interval(differences: Sequence[float], level: float) -> tuple[float, float]:
+    """Student's t interval of the mean of two or more paired differences."""
+    count = len(differences)
+    half = student.ppf((1 + level) / 2, count - 1) * np.std(differences, ddof=1) / count**0.5
+    return float(np.mean(differences) - half), float(np.mean(differences) + half)

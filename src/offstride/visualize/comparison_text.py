@@ -1,0 +1,179 @@
+"""What a comparison says in words, the same on the page and in Markdown: its result, its facts, its method."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from offstride.visualize.comparison_numbers import change, metric_name, verdict
+
+_LISTED = 6
+
+
+def listing(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def result(report: Mapping[str, Any]) -> str:
+    """The result in a sentence: which entries differ clearly from the baseline, in which metrics."""
+    others = [entry for entry in report["entries"][1:] if _judged(report, entry)]
+    if not others:
+        return f"There is nothing to compare {report['baseline']} with yet."
+    clauses = []
+    for side in ("better", "worse"):
+        groups = _groups(report, others, side)
+        if groups:
+            than = f" than {report['baseline']}" if not clauses else ""
+            verb = "is" if sum(map(len, groups.values())) == 1 else "are"
+            clauses.append(
+                f"clearly {side}{than} {verb} {listing([_group(report, *group) for group in groups.items()])}"
+            )
+    unclear = [entry["name"] for entry in others if not set(_verdicts(report, entry)) & {"better", "worse"}]
+    if not clauses:
+        named = f"{unclear[0]} does not differ" if len(others) == 1 else f"none of the {len(others)} others differs"
+        return f"Nothing is clear: {named} clearly from {report['baseline']} in any metric."
+    if unclear:
+        clauses.append(f"nothing is clear for {listing(unclear)}")
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def reservations(report: Mapping[str, Any]) -> list[str]:
+    """What to hold against the result: runs that are missing, seeds that nothing is known about."""
+    texts = []
+    missing = report.get("missing") or []
+    if missing:
+        shown, rest = missing[:_LISTED], missing[_LISTED:]
+        names = listing([*shown, f"{len(rest)} more, listed in the notes"] if rest else shown)
+        count = "one run is" if len(missing) == 1 else f"{len(missing)} runs are"
+        texts.append(f"This is provisional, {count} missing: {names}.")
+    seeds, runs = _seed_intervals(report), [entry["runs"] for entry in report["entries"]]
+    if seeds and not any(seeds):
+        why = "with one run each" if max(runs) == 1 else "as the runs are not paired by seed"
+        texts.append(f"Only the choice of images is covered: {why}, nothing is known of other seeds.")
+    elif seeds and not all(seeds):
+        texts.append(
+            "Some entries have too few paired runs for an interval over seeds; of those, only the choice of images is "
+            "covered."
+        )
+    return texts
+
+
+def facts(report: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> value of what was compared, on what, and how often."""
+    data, runs = report["data"], [entry["runs"] for entry in report["entries"]]
+    count = f"{runs[0]}" if len(set(runs)) == 1 else f"{min(runs)} to {max(runs)}"
+    images = f"{data['images']:,} images" if data["images"] != 1 else "1 image"
+    seeds = report.get("seeds") or []
+    of_seeds = f", seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" if seeds else ""
+    return {
+        "Data": f"{data['name']}, {data['split']}: {images}, {len(data['classes'])} classes",
+        "Baseline": report["baseline"],
+        "Runs of each": count + of_seeds,
+    } | {name[:1].upper() + name[1:]: str(value) for name, value in (report.get("setting") or {}).items()}
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """How to read the intervals and the scores, in plain sentences."""
+    texts = [*_intervals(report), _clear(report), _comparisons(report)]
+    texts.append(
+        "Scores are shares in per cent, differences are percentage points; sd is the standard deviation between runs. "
+        "Boundary IoU is that of Cheng et al. (CVPR 2021); the trimap curve scores only the pixels at most so many "
+        "pixels away from a border between true classes."
+    )
+    missing = report.get("missing") or []
+    if len(missing) > _LISTED:
+        texts.append(f"Missing runs: {listing(missing)}.")
+    return [text for text in texts if text]
+
+
+def made(report: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> value of what the numbers were made with; empty where nothing is known."""
+    made_with = report.get("made") or {}
+    others = {"hardware": made_with.get("hardware"), "commit": made_with.get("commit")}
+    return {name: str(value) for name, value in ((made_with.get("versions") or {}) | others).items() if value}
+
+
+def _scores(report: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+    return [entry["scores"].get(metric) for metric in report["metrics"]]
+
+
+def _verdicts(report: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    return [verdict(score) for score in _scores(report, entry)]
+
+
+def _judged(report: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return any(change(score) for score in _scores(report, entry))
+
+
+def _seed_intervals(report: Mapping[str, Any]) -> list[bool]:
+    """Whether there is an interval over seeds, for every entry that is compared."""
+    found = [[change(score) for score in _scores(report, entry)] for entry in report["entries"][1:]]
+    return [any(it.get("seeds") for it in them if it) for them in found if any(them)]
+
+
+def _groups(
+    report: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], side: str
+) -> dict[tuple[str, ...], list[str]]:
+    """Metrics in which a difference is clear -> names of the entries that differ in just these; most metrics first."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries:
+        metrics = tuple(metric for metric in report["metrics"] if verdict(entry["scores"].get(metric)) == side)
+        if metrics:
+            groups.setdefault(metrics, []).append(entry["name"])
+    return dict(sorted(groups.items(), key=lambda group: -len(group[0])))
+
+
+def _group(report: Mapping[str, Any], metrics: tuple[str, ...], names: Sequence[str]) -> str:
+    """`a and b (mIoU and boundary IoU)`."""
+    every = len(metrics) == len(report["metrics"]) > 1
+    return f"{listing(names)} ({'every metric' if every else listing([spoken(metric) for metric in metrics])})"
+
+
+def spoken(metric: str) -> str:
+    """The name of a metric within a sentence."""
+    name = metric_name(metric)
+    return name if any(letter.isupper() for letter in name.split()[0][1:]) else name[0].lower() + name[1:]
+
+
+def _intervals(report: Mapping[str, Any]) -> list[str]:
+    """One sentence for each kind of interval."""
+    block = report.get("block") or 1
+    drawn = f"{block} consecutive images at a time, since neighbours look alike" if block > 1 else "one by one"
+    level = f"{100 * report['level']:g} %"
+    images = (
+        f"Interval over images ({level}): how much the difference of these very runs varies when the images are drawn "
+        f"again at random, {drawn}, {report['resamples']:,} times; it says nothing of other seeds."
+    )
+    if not any(_seed_intervals(report)):
+        return [images, "There is no interval over seeds, which takes two or more runs paired by seed."]
+    seeds = (
+        f"Interval over seeds ({level}): Student's t over the differences of runs of one seed; it says how "
+        "another training would do on these very images, and is wide where seeds are few."
+    )
+    both = (
+        f"Interval over both ({level}): images and seeds drawn again together; with few seeds it comes out too "
+        "narrow, so it settles nothing by itself."
+    )
+    return [images, seeds, both]
+
+
+def _clear(report: Mapping[str, Any]) -> str:
+    if not any(_seed_intervals(report)):
+        return "A difference is called clear, ▲ better or ▼ worse, if its interval over images leaves out zero."
+    return (
+        "A difference is called clear, ▲ better or ▼ worse, if its interval over images and its interval over seeds "
+        "both leave out zero."
+    )
+
+
+def _comparisons(report: Mapping[str, Any]) -> str:
+    """That some differences look clear by chance where many are judged."""
+    judged = [score for entry in report["entries"][1:] for score in _scores(report, entry) if change(score)]
+    if len(judged) < 2:
+        return ""
+    return (
+        f"{len(judged)} differences are judged in the first table alone, each by itself: were there none at all, an "
+        f"interval of {100 * report['level']:g} % would still leave out zero in about "
+        f"{len(judged) * (1 - report['level']):.2g} of them, so a single clear one is a hint, a pattern is a finding. "
+        "Classes and trimaps are more comparisons still."
+    )

@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+
+from offstride.compare import Entry, ImageCounts, Resampling, compare, extremes
+from offstride.data import ClassSet
+
+CLASSES = ClassSet(("road", "pole"), thin=("pole",))
+
+
+def run(share: float, seed: int, images: int = 60, gain=None) -> ImageCounts:
+    """Images of two classes with 1000 pixels each, of which about so many are found."""
+    found = np.random.default_rng(0).binomial(1000, 0.6, (images, 2, 2)) + np.random.default_rng(seed).integers(-20, 20)
+    found = np.clip(found + np.round(1000 * share).astype(int), 0, 1000)
+    if gain is not None:
+        found[:, 0, 0] += gain
+    thousand = np.full_like(found, 1000)
+    return ImageCounts(
+        tuple(f"image{i}" for i in range(images)), (2,), found, thousand, thousand, found[:, 0] // 2, thousand[:, 0]
+    )
+
+
+def entries(*shares: float, runs: int = 3) -> list[Entry]:
+    return [Entry(f"m{i}", [run(share, seed) for seed in range(runs)]) for i, share in enumerate(shares)]
+
+
+def test_a_clear_gain_and_none():
+    found = compare(entries(0.0, 0.05, 0.0), CLASSES)
+    base, better, same = found["entries"]
+    assert base["scores"]["miou"]["difference"] is None
+    gain = better["scores"]["miou"]["difference"]
+    assert gain["clear"]
+    assert gain["mean"] == pytest.approx(better["scores"]["miou"]["mean"] - base["scores"]["miou"]["mean"])
+    assert gain["images"][0] < gain["mean"] < gain["images"][1]
+    assert gain["both"][0] < gain["mean"] < gain["both"][1]
+    none = same["scores"]["miou"]["difference"]
+    assert (none["mean"], none["clear"]) == (0, False)
+
+
+def test_values_of_the_runs_are_paired():
+    found = compare(entries(0.0, 0.05), CLASSES)
+    base, other = (entry["scores"]["pixel_accuracy"] for entry in found["entries"])
+    pairs = zip(other["values"], base["values"], strict=True)
+    assert other["difference"]["values"] == pytest.approx([new - old for new, old in pairs])
+    assert other["mean"] == pytest.approx(np.mean(other["values"]))
+    assert other["sd"] == pytest.approx(np.std(other["values"], ddof=1))
+
+
+def test_a_gain_in_one_seed_of_three_is_not_clear():
+    base, other = entries(0.0, 0.0)
+    lucky = Entry("lucky", [other.runs[0], other.runs[1], run(0.1, 2)])
+    difference = compare([base, lucky], CLASSES)["entries"][1]["scores"]["miou"]["difference"]
+    assert difference["images"][0] > 0  # on other images these three runs would gain as well
+    assert difference["seeds"][0] < 0 < difference["seeds"][1]
+    assert not difference["clear"]
+
+
+def test_a_gain_on_one_image_is_not_clear():
+    gain = np.zeros(60, int)
+    gain[7] = 390
+    base = entries(0.0)[0]
+    other = Entry(
+        "other", [run(0.0, seed, gain=np.minimum(gain, 1000 - r.found[:, 0, 0])) for seed, r in enumerate(base.runs)]
+    )
+    difference = compare([base, other], CLASSES)["entries"][1]["scores"]["miou"]["difference"]
+    assert difference["images"][0] <= 0 < difference["mean"]
+    assert not difference["clear"]
+
+
+def test_one_run_has_no_interval_over_seeds():
+    figure = compare(entries(0.0, 0.05, runs=1), CLASSES)["entries"][1]["scores"]["miou"]
+    assert (figure["sd"], figure["difference"]["sd"], figure["difference"]["seeds"]) == (None, None, None)
+    assert figure["difference"]["clear"]
+
+
+def test_unpaired_runs():
+    base, other = entries(0.0, 0.05)
+    other = Entry(other.name, [*other.runs, run(0.05, 9)])
+    with pytest.raises(ValueError, match="expected 3 runs of m1, got 4"):
+        compare([base, other], CLASSES)
+    found = compare([base, other], CLASSES, paired=False)
+    difference = found["entries"][1]["scores"]["miou"]["difference"]
+    assert (difference["values"], difference["seeds"]) == ([], None)
+    assert difference["mean"] > 0
+
+
+def test_both_is_wider_than_images_where_seeds_differ():
+    base, other = entries(0.0, 0.0)
+    other = Entry("other", [run(share, seed) for seed, share in enumerate((0.0, 0.05, 0.1))])
+    difference = compare([base, other], CLASSES)["entries"][1]["scores"]["miou"]["difference"]
+    widths = {name: difference[name][1] - difference[name][0] for name in ("images", "both", "seeds")}
+    assert widths["images"] < widths["both"] < widths["seeds"]
+
+
+def test_everything_is_plain_and_repeatable():
+    first, second = (compare(entries(0.0, 0.02), CLASSES, Resampling(resamples=100)) for _ in range(2))
+    assert json.loads(json.dumps(first)) == second
+    assert first["metrics"] == ["miou", "boundary_iou", "thin_iou", "pixel_accuracy"]
+    assert set(first["entries"][1]["classes"]) == {"road", "pole"}
+    assert [each["width"] for each in first["entries"][1]["trimap"]] == [2]
+
+
+def test_images_where_a_method_wins_and_loses_most():
+    gain = np.zeros(60, int)
+    gain[[3, 10]], gain[[4, 20]] = (50, 30), (-70, -10)
+    base = Entry("base", [run(-0.2, 0)])
+    found = extremes(Entry("other", [run(-0.2, 0, gain=gain)]), base)
+    assert [(each["index"], round(each["difference"], 4)) for each in found["wins"]] == [(3, 0.025), (10, 0.015)]
+    assert [(each["index"], round(each["difference"], 4)) for each in found["losses"]] == [(4, -0.035), (20, -0.005)]
+    assert found["wins"][0]["name"] == "image3"
+
+
+def test_what_cannot_be_compared_is_refused():
+    base = entries(0.0)[0]
+    with pytest.raises(ValueError, match="names of their own"):
+        compare([base, base], CLASSES)
+    with pytest.raises(ValueError, match="got none"):
+        compare([base, Entry("empty", [])], CLASSES)
+    with pytest.raises(ValueError, match="other images"):
+        compare([base, Entry("other", [run(0, s, images=59) for s in range(3)])], CLASSES)
+    with pytest.raises(ValueError, match="level: expected"):
+        Resampling(level=1.0)

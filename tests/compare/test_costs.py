@@ -1,0 +1,42 @@
+import sys
+
+import pytest
+import torch
+
+from offstride.compare import measure_costs
+from offstride.models import create_model
+from offstride.models.complexity import complexity
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("bilinear", "lau"):
+        create_model(backbone="mobilenetv2_035", classes=3, upsampler=name).save(folder / f"{name}.safetensors")
+    return {name: folder / f"{name}.safetensors" for name in ("bilinear", "lau")}
+
+
+def test_costs(files):
+    done = []
+    found = measure_costs(
+        files, (64, 96), devices=[torch.device("cpu")], rounds=2, progress=lambda *numbers: done.append(numbers)
+    )
+    assert list(found) == ["bilinear", "lau"]
+    assert done == [(1, 3), (2, 3), (3, 3)]
+    model = create_model(backbone="mobilenetv2_035", classes=3, upsampler="lau")
+    counts = complexity(model, (64, 96))
+    lau = found["lau"]
+    assert (lau["parameters"], lau["macs"], lau["size"]) == (counts.parameters, counts.macs, [64, 96])
+    assert lau["parameters"] - found["bilinear"]["parameters"] == lau["upsampler_parameters"] > 0
+    assert found["bilinear"]["upsampler_parameters"] == 0
+    cpu = lau["devices"]["cpu"]
+    assert cpu["quartiles"][0] <= cpu["latency"] <= cpu["quartiles"][1]
+    assert cpu["images_per_second"] == pytest.approx(1 / cpu["latency"])
+    if sys.platform.startswith("linux"):
+        assert 64 * 96 <= cpu["peak_bytes"] < 1 << 30  # the label map at least
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"a\.safetensors"):
+        measure_costs({"a": tmp_path / "a.safetensors"}, (8, 8), devices=[])
