@@ -45,7 +45,8 @@ def tables() -> list[PaperTable]:
 def trainings() -> list[Path]:
     """Files of all trainings."""
     files = {row.file.training for table in tables() for row in table.rows if row.file is not None}
-    first = {path for path in RECIPES.glob("*/*/*.yaml") if "table" not in path.read_text()}  # of several in a row
+    papers = [path for paper in PAPERS for path in (RECIPES / paper).glob("*/*.yaml")]
+    first = {path for path in papers if "table" not in path.read_text()}  # of several in a row
     return [*sorted(files | first), *OURS]
 
 
@@ -141,6 +142,18 @@ def test_files_of_our_own_comparisons_can_be_laid_over_each_other():
     recipe = read_stages(files)[-1]
     assert (recipe.model.upsampler, recipe.optimizer.name, recipe.schedule.steps) == ("lau", "sgd", 1200)
     assert read_stages(files[1:]) == [recipe]
+
+
+@pytest.mark.parametrize("study", ["lau", "beyond"])
+def test_methods_of_our_studies_build(study):
+    shared = RECIPES / "studies" / "lau" / "shared.yaml"
+    methods = sorted((RECIPES / "studies" / study).glob("*.yaml"))
+    assert len(methods) > 4
+    for path in methods:
+        recipe = read_stages([shared, path])[-1]
+        with torch.device("meta"):
+            create_model(classes=11, **recipe.model.settings())
+    assert read_stages([RECIPES / "crackforest" / "compare.yaml"])[-1].loss.class_weights == [1.0, 10.0]
 
 
 def test_the_overview_is_up_to_date():

@@ -71,6 +71,14 @@ def test_biases_can_learn_faster(model):
     assert len({group["name"] for group in groups}) == len(groups)
 
 
+def test_offsets_can_learn_at_their_own_rate(model):
+    default, slower = (rates(model, OptimizerRecipe(offset_multiplier=times)) for times in (1.0, 0.1))
+    offsets = {role.name for role in model.parameter_roles() if role.kind == "offset"}
+    assert len(offsets) == 4
+    for name, (rate, decay) in default.items():
+        assert slower[name] == pytest.approx((rate * (0.1 if name in offsets else 1), decay)), name
+
+
 def test_poly_reaches_zero_at_the_end_and_is_the_published_curve():
     assert [poly(step, 4, 0.9) for step in range(5)] == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9, 0])
 

@@ -21,13 +21,15 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
 def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
     """Parameters by learning rate and weight decay.
 
-    Everything after the backbone learns `head_multiplier` times faster, and biases `bias_multiplier` times faster than
-    the weights beside them. Weights of convolutions decay; normalisation, biases and the convolutions that predict
-    offsets do if the recipe says so, and depthwise kernels unless it says they do not.
+    Everything after the backbone learns `head_multiplier` times faster, the convolutions that predict offsets
+    `offset_multiplier` times faster than that, and biases `bias_multiplier` times faster than the weights of the rest.
+    Weights of convolutions decay; normalisation, biases and the convolutions that predict offsets do if the recipe says
+    so, and depthwise kernels unless it says they do not.
     """
+    multipliers = {"bias": recipe.bias_multiplier, "offset": recipe.offset_multiplier}
     members: dict[tuple[str, bool, float], list[nn.Parameter]] = defaultdict(list)
     for role in model.parameter_roles():
-        multiplier = recipe.bias_multiplier if role.kind == "bias" else 1.0
+        multiplier = multipliers.get(role.kind, 1.0)
         members[role.part, _decays(role, recipe), multiplier].append(role.parameter)
     return [
         {

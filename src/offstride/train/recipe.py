@@ -178,6 +178,7 @@ class OptimizerRecipe:
         learning_rate: Initial rate of the backbone.
         head_multiplier: Rate of everything else, as a multiple.
         momentum: Of SGD.
+        offset_multiplier: Rate of the convolutions that predict LaU's offsets, as a multiple of that of the head.
         bias_multiplier: Rate of biases, as a multiple of that of the weights beside them; 2 in the released DeepLab.
         weight_decay: For convolution weights.
         decay_norm: Whether normalisation layers decay.
@@ -192,6 +193,7 @@ class OptimizerRecipe:
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.01
     head_multiplier: float = 10.0
+    offset_multiplier: float = 1.0
     bias_multiplier: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -207,6 +209,7 @@ class OptimizerRecipe:
         _positive(
             learning_rate=self.learning_rate,
             head_multiplier=self.head_multiplier,
+            offset_multiplier=self.offset_multiplier,
             bias_multiplier=self.bias_multiplier,
             power=self.power,
         )
