@@ -44,8 +44,8 @@ def test_commands_parse(line):
     if name == "train" and "--help" not in arguments:
         files, settings = train.split_arguments(arguments)
         parser: ArgumentParser = train._parser("offstride train")
-        for stage in train._stages([ROOT / file for file in files]):
-            parser.instantiate(parser.parse_args([*stage, *settings]))
+        for words in train._stages([ROOT / file for file in files], settings):
+            parser.instantiate(parser.parse_args(words))
     elif name in ("evaluate", "predict"):
         {"evaluate": evaluate, "predict": predict}[name]._parser(name).parse_args(arguments)
 
