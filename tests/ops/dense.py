@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-ORIGINS = ("center", "corner")
+ORIGINS = ("center", "corner", "aligned")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Options:
 
 def coordinates(fine, coarse, origin):
     i = torch.arange(fine, dtype=torch.float64)
+    if origin == "aligned":
+        return i * (coarse - 1) / max(fine - 1, 1)
     return (i + 0.5) * coarse / fine - 0.5 if origin == "center" else i * coarse / fine
 
 

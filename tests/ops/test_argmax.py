@@ -20,7 +20,7 @@ from offstride.ops.argmax import (
     upsample_confusion,
 )
 
-ORIGINS = ("center", "corner")
+ORIGINS = ("center", "corner", "aligned")
 IMPLS = ("reference", "banded", "cpu")
 SIZES = (
     ((5, 7), (40, 56)),  # whole factors
@@ -62,6 +62,8 @@ def kernels(request):
 
 def coordinates(fine, coarse, origin):
     i = torch.arange(fine, dtype=torch.float64)
+    if origin == "aligned":
+        return i * (coarse - 1) / max(fine - 1, 1)
     return (i + 0.5) * coarse / fine - 0.5 if origin == "center" else i * coarse / fine
 
 
@@ -120,10 +122,10 @@ def test_kernels_find_the_most_likely_class(kernels, C, coarse, size, origin):
 def test_first_of_several_best_classes_wins(kernels, h, w, factor):
     """Small whole numbers between coarse pixels of a power of two: nothing is rounded, and much is equal."""
     scores = torch.randint(-1, 2, (2, 6, h, w)).float()
-    size = (h * factor, w * factor)
-    offsets = torch.randint(-20, 21, (2, 2, *size)) / 16
-    for moved in (None, offsets):
-        for origin in ORIGINS:
+    for origin in ORIGINS:
+        size = (h * factor - factor + 1, w * factor - factor + 1) if origin == "aligned" else (h * factor, w * factor)
+        offsets = torch.randint(-20, 21, (2, 2, *size)) / 16
+        for moved in (None, offsets):
             found = cpu.labels(scores, moved, size, origin=origin)
             assert torch.equal(found.long(), dense(scores, moved, size, origin).argmax(1))
 

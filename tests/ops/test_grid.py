@@ -1,6 +1,7 @@
 """Coordinates against exact fractions."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, floor
 
 import pytest
@@ -16,14 +17,17 @@ from offstride.ops.grid import (
     located_coordinates,
     nearest,
     neighbors,
+    pixel_step,
     to_grid_sample,
 )
 
-ORIGINS = ("center", "corner")
+ORIGINS = ("center", "corner", "aligned")
 SIZES = st.integers(1, 300)
 
 
 def exact(fine, coarse, origin):
+    if origin == "aligned":
+        return [i * Fraction(coarse - 1, max(fine - 1, 1)) for i in range(fine)]
     shift = Fraction(1, 2) if origin == "center" else 0
     return [(i + shift) * Fraction(coarse, fine) - shift for i in range(fine)]
 
@@ -44,13 +48,26 @@ def test_coordinates_and_neighbours_are_the_exact_ones(fine, coarse, origin, dat
             assert (value == floor(value)) == (c == floor(c))  # whole coordinates, and only these, are kinks
 
 
-@given(SIZES, SIZES, st.sampled_from(ORIGINS), st.data())
+@given(SIZES, SIZES, st.sampled_from(("center", "corner")), st.data())
 def test_nearest_is_torchs(fine, coarse, origin, data):
     start = data.draw(st.integers(0, fine - 1))
     stop = data.draw(st.integers(start + 1, fine))
     mode = "nearest-exact" if origin == "center" else "nearest"
     expected = F.interpolate(torch.arange(coarse, dtype=torch.float64)[None, None], fine, mode=mode)[0, 0].long()
     assert torch.equal(nearest(fine, coarse, origin, rows=(start, stop)), expected[start:stop])
+
+
+@given(SIZES, SIZES)
+def test_nearest_of_aligned_maps_is_the_closest_pixel(fine, coarse):
+    expected = [floor(place + Fraction(1, 2)) for place in exact(fine, coarse, "aligned")]
+    assert nearest(fine, coarse, "aligned").tolist() == expected
+
+
+@given(SIZES, SIZES, st.sampled_from(ORIGINS))
+def test_neighbouring_pixels_are_a_step_apart(fine, coarse, origin):
+    places = exact(fine, coarse, origin)
+    for one, next in pairwise(places):
+        assert pixel_step(fine, coarse, origin) == pytest.approx(float(next - one))
 
 
 def test_unknown_origin_is_refused():

@@ -24,16 +24,17 @@ def draw_band(data, height):
 def exact_matrix(fine, coarse, origin):
     """Weights of linear interpolation with the edge repeated, from fractions."""
     shift = Fraction(1, 2) if origin == "center" else 0
+    step = Fraction(coarse - 1, max(fine - 1, 1)) if origin == "aligned" else Fraction(coarse, fine)
     matrix = torch.zeros(fine, coarse, dtype=torch.float64)
     for i in range(fine):
-        c = min(max((i + shift) * Fraction(coarse, fine) - shift, 0), coarse - 1)
+        c = min(max((i + shift) * step - shift, 0), coarse - 1)
         matrix[i, floor(c)] += float(floor(c) + 1 - c)
         matrix[i, ceil(c)] += float(c - floor(c))
     return matrix
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, FINE, st.sampled_from(("center", "corner")), st.data())
+@given(SIZES, FINE, st.sampled_from(("center", "corner", "aligned")), st.data())
 def test_a_band_reads_only_its_source_rows(coarse, fine, origin, data):
     rows = draw_band(data, fine[0])
     values = torch.randn(2, 3, *coarse, dtype=torch.float64)
@@ -53,18 +54,18 @@ def test_a_band_reads_only_its_source_rows(coarse, fine, origin, data):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SIZES, FINE)
-def test_all_rows_are_interpolate(coarse, fine):
+@given(SIZES, FINE, st.booleans())
+def test_all_rows_are_interpolate(coarse, fine, aligned):
     values = torch.randn(2, 3, *coarse)
-    found = bilinear_rows(values, fine, (0, fine[0]), origin="center", coarse=coarse[0])
-    expected = F.interpolate(values, fine, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    origin = "aligned" if aligned else "center"
+    found = bilinear_rows(values, fine, (0, fine[0]), origin=origin, coarse=coarse[0])
+    assert torch.equal(found, F.interpolate(values, fine, mode="bilinear", align_corners=aligned))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_rendered_in_single(dtype):
     values = torch.randn(1, 2, 5, 7).to(dtype)
-    for origin in ("center", "corner"):
+    for origin in ("center", "corner", "aligned"):
         found = bilinear_rows(values, (16, 33), (3, 9), origin=origin, coarse=5)
         expected = bilinear_rows(values.double(), (16, 33), (3, 9), origin=origin, coarse=5)
         assert found.dtype == torch.float32

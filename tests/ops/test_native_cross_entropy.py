@@ -116,7 +116,8 @@ def check_but_for_ties(scores, offsets, labels, options):
 
     exact = with_gradients(exactly, scores.double(), offsets.double())
     dense = reference.located(scores, offsets, labels, DIVISORS, **terms)
-    assert distance(found[0], exact[0]) <= max(1e-4, 1.5 * distance(dense, exact[0]))
+    ties = 2e-3 if options.origin == "aligned" else 1e-4  # many pixels of small aligned maps lie on coarse ones
+    assert distance(found[0], exact[0]) <= max(ties, 1.5 * distance(dense, exact[0]))
     for ours, theirs in zip(found[1:], exact[1:], strict=True):
         fallen = (ours - theirs).abs() > 1e-4 * theirs.abs().max() + 1e-6
         assert fallen.sum() <= max(2, 0.02 * fallen.numel())

@@ -8,6 +8,8 @@ which coarse coordinate belongs to the fine pixel `i`:
 
 - `"center"`: `(i + 1/2) * coarse / fine - 1/2`. Pixel centres coincide, as in `interpolate(align_corners=False)`.
 - `"corner"`: `i * coarse / fine`. The convention of the LaU release: with zero offsets the last pixels repeat the edge.
+- `"aligned"`: `i * (coarse - 1) / (fine - 1)`, 0 for a single fine pixel. The first and the last pixels coincide, as in
+  `interpolate(align_corners=True)`: for models that were trained so.
 
 Coordinates outside the map are clamped to its edge. They are rationals with a known denominator, so floor and ceiling
 are taken in integers and a coordinate that is whole is whole in floating point too.
@@ -18,7 +20,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor
 
-Origin = Literal["center", "corner"]
+Origin = Literal["center", "corner", "aligned"]
 
 
 def check_origin(origin: str) -> None:
@@ -41,7 +43,19 @@ def _ratio(index: Index, fine: int, coarse: int, origin: Origin) -> tuple[Index,
     """Numerator and denominator of the coarse coordinate of a fine pixel, or of many as an int64 tensor."""
     if origin == "center":
         return (2 * index + 1) * coarse - fine, 2 * fine
-    return index * coarse, fine
+    if origin == "corner":
+        return index * coarse, fine
+    return index * (coarse - 1), max(fine - 1, 1)
+
+
+def pixel_step(fine: int, coarse: int, origin: Origin) -> float:
+    """Distance of neighbouring fine pixels in coarse ones."""
+    return (coarse - 1) / max(fine - 1, 1) if origin == "aligned" else coarse / fine
+
+
+def origin_code(origin: Origin) -> int:
+    """The number by which compiled kernels know a convention: its place in the list of them."""
+    return get_args(Origin).index(origin)
 
 
 def base_coordinates(
@@ -94,12 +108,13 @@ def nearest(
     fine: int, coarse: int, origin: Origin, *, rows: tuple[int, int] | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Nearest coarse pixel of each fine pixel: `interpolate(mode="nearest-exact")` for `"center"`, `mode="nearest"` for
-    `"corner"`.
+    `"corner"`; for `"aligned"`, which torch has not, the upper one of two that are as near.
     """
     index = torch.arange(*(rows or (0, fine)), device=device)
-    if origin == "center":
-        return ((2 * index + 1) * coarse).div(2 * fine, rounding_mode="floor")
-    return (index * coarse).div(fine, rounding_mode="floor")
+    numerator, denominator = _ratio(index, fine, coarse, origin)
+    if origin == "corner":
+        return numerator.div(denominator, rounding_mode="floor")
+    return (2 * numerator + denominator).div(2 * denominator, rounding_mode="floor")
 
 
 def located_coordinates(

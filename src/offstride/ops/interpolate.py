@@ -3,8 +3,8 @@
 Shapes: values (B, C, h, w) on the coarse grid, result (B, C, R, W): rows `start … stop - 1` of an H×W map, R = stop -
 start.
 
-Convention: as in `offstride.ops.grid`; `origin="center"` equals `interpolate(align_corners=False)`. No factor is
-assumed: sizes are explicit.
+Convention: as in `offstride.ops.grid`; `origin="center"` equals `interpolate(align_corners=False)`, `"aligned"`
+`interpolate(align_corners=True)`. No factor is assumed: sizes are explicit.
 """
 
 import torch
@@ -31,16 +31,23 @@ def bilinear_rows(
         `(B, C, stop - start, W)`, float32 or better.
     """
     band = band.to(coordinate_dtype(band.dtype))
+    if origin != "corner" and tuple(rows) == (0, size[0]) and band.shape[2] == coarse:
+        return _interpolate(band, size, origin)
     low, high = neighbors(size[0], coarse, origin, rows=rows, device=band.device)
     y = base_coordinates(size[0], coarse, origin, rows=rows, device=band.device, dtype=band.dtype)
     fraction = (y.clamp(0, coarse - 1) - low).unsqueeze(1)
     tall = torch.lerp(band[:, :, low - first], band[:, :, high - first], fraction)
-    if origin == "center":  # rows are done and stay as they are; the library's kernel does the columns
-        return F.interpolate(tall, (tall.shape[2], size[1]), mode="bilinear", align_corners=False)
+    if origin != "corner":  # rows are done and stay as they are; the library's kernel does the columns
+        return _interpolate(tall, (tall.shape[2], size[1]), origin)
     width = band.shape[3]
     left, right = neighbors(size[1], width, origin, device=band.device)
     x = base_coordinates(size[1], width, origin, device=band.device, dtype=band.dtype)
     return torch.lerp(tall[..., left], tall[..., right], x.clamp(0, width - 1) - left)
+
+
+def _interpolate(values: Tensor, size: tuple[int, int], origin: Origin) -> Tensor:
+    """The library's kernel, for the conventions that it has."""
+    return F.interpolate(values, size, mode="bilinear", align_corners=origin == "aligned")
 
 
 def nearest_rows(values: Tensor, size: tuple[int, int], rows: tuple[int, int], *, origin: Origin) -> Tensor:

@@ -1,6 +1,7 @@
 """What every upsampler is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -42,5 +43,13 @@ class Upsampler(nn.Module, ABC):
 
 def to_image(field: LogitField, size: tuple[int, int], origin: Origin) -> LogitField:
     """A field over the image: the field itself if it is as large, otherwise what is left is bilinear."""
-    height, width = field.shape[2:]
-    return field if (height, width) == tuple(size) else BilinearField(field, size, origin)
+    return field if same_grid(field.shape[2:], size) else BilinearField(field, size, origin)
+
+
+def same_grid(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two (H, W) are the same.
+
+    Where `torch.export` leaves them open they are symbols, and not the same: to resample a map bilinearly to its own
+    grid changes nothing, and a graph that does so is right for all sizes.
+    """
+    return all(isinstance(length, int) for length in (*size, *other)) and tuple(size) == tuple(other)

@@ -5,6 +5,7 @@ Shapes: B batch, C classes, D feature channels, h×w coarse grid, H×W image.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.sample import located_sample
 from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import Init, located
+from offstride.upsamplers.lau import Init, Rest, check_rest, located
 
 
 class CascadedLaU(Upsampler):
@@ -29,6 +30,7 @@ class CascadedLaU(Upsampler):
         hidden: Channels that the features are reduced to.
         origin: See `LaU`.
         init: `"xavier"`, or `"zero"` to start from bilinear upsampling in each step.
+        rest: What goes on to an image that the last step does not reach, see `LaU`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -41,6 +43,7 @@ class CascadedLaU(Upsampler):
         hidden: int = 128,
         origin: Origin = "center",
         init: Init = "xavier",
+        rest: Rest = "scores",
     ) -> None:
         super().__init__()
         if not scales or min(scales) < 1:
@@ -48,7 +51,10 @@ class CascadedLaU(Upsampler):
         if init not in ("xavier", "zero"):
             raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
         check_origin(origin)
+        check_rest(rest)
         self.origin: Origin = origin
+        self.rest: Rest = rest
+        self.scale = prod(scales)
         reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
         nn.init.xavier_uniform_(reduce.weight)
         self.reduce = nn.Sequential(reduce, nn.LeakyReLU(0.01))
@@ -63,7 +69,7 @@ class CascadedLaU(Upsampler):
             offsets = step(hidden)
             scores = located_sample(scores, offsets, origin=self.origin).to(scores.dtype)
             hidden = located_sample(hidden, offsets, origin=self.origin).to(hidden.dtype)
-        return located(scores, self.steps[-1](hidden), size, self.origin)
+        return located(scores, self.steps[-1](hidden), size, self.origin, self.rest)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """Those that predict offsets, see `LaU.convolutions`."""

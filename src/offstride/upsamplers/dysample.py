@@ -12,7 +12,7 @@ from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import located
+from offstride.upsamplers.lau import Rest, check_rest, located
 
 Style = Literal["lp", "pl"]
 
@@ -33,6 +33,8 @@ class DySample(Upsampler):
         dynamic: Whether the scope is predicted, too.
         groups: Groups G of classes; a divisor of their number.
         origin: Pixel convention: where zero offsets read; `"center"` is the paper's bilinear initialisation.
+        rest: What goes on to an image that offsets do not reach, see `LaU`.
+        init: `"normal"` as in the paper, offsets of about a thousandth of the features, or `"zero"`.
 
     Raises:
         ValueError: If an argument is out of range, or D does not divide by s² for `"pl"`.
@@ -46,6 +48,8 @@ class DySample(Upsampler):
         dynamic: bool = False,
         groups: int = 1,
         origin: Origin = "center",
+        rest: Rest = "scores",
+        init: Literal["normal", "zero"] = "normal",
     ) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("groups", groups)):
@@ -55,13 +59,17 @@ class DySample(Upsampler):
             raise ValueError(f"style: expected one of {get_args(Style)}, got {style!r}")
         if style == "pl" and in_channels % scale**2:
             raise ValueError(f"scale: expected one whose square divides {in_channels} channels for 'pl', got {scale}")
+        if init not in ("normal", "zero"):
+            raise ValueError(f"init: expected 'normal' or 'zero', got {init!r}")
         check_origin(origin)
+        check_rest(rest)
         self.origin: Origin = origin
+        self.rest: Rest = rest
         self.scale, self.style = scale, style
         area = scale**2
         entering, leaving = (in_channels // area, 2 * groups) if style == "pl" else (in_channels, 2 * groups * area)
         self.move = nn.Conv2d(entering, leaving, 1)
-        nn.init.normal_(self.move.weight, std=0.001)
+        nn.init.normal_(self.move.weight, std=0.001 if init == "normal" else 0)
         nn.init.zeros_(self.move.bias)  # type: ignore[arg-type]
         self.scope = nn.Conv2d(entering, leaving, 1) if dynamic else None
         if self.scope is not None:  # sigmoid(0) · 0.5 is the static scope
@@ -82,7 +90,7 @@ class DySample(Upsampler):
         self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
     ) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features), size, self.origin)
+        return located(scores, self.offsets(features), size, self.origin, self.rest)
 
     def extra_repr(self) -> str:
         """Show factor and style when printed."""

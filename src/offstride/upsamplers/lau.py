@@ -15,9 +15,11 @@ from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LocatedField, LogitField, resized
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Upsampler, same_grid
 
 Init = Literal["xavier", "zero"]
+Rest = Literal["scores", "offsets"]
+"""What is interpolated over the factor that offsets do not cover: the scores that they give, or they themselves."""
 
 
 class OffsetBranch(nn.Sequential):
@@ -93,6 +95,8 @@ class LaU(Upsampler):
         guide_stride: Let the branches see a low-level feature of this stride as well (ours, not the paper's): 1×1 to
             `guide_channels`, brought to the coarse grid by pixel unshuffle, beside their usual input.
         guide_channels: Channels that it is reduced to.
+        rest: What goes on to an image that offsets do not reach: `"scores"` on their grid, as in the paper, or the
+            `"offsets"` themselves; then zero offsets are the bilinear upsampling of the coarse scores at any `scale`.
 
     Raises:
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
@@ -110,6 +114,7 @@ class LaU(Upsampler):
         levels: Sequence[FeatureInfo] = (),
         guide_stride: int | None = None,
         guide_channels: int = 16,
+        rest: Rest = "scores",
     ) -> None:
         super().__init__()
         numbers = {"in_channels": in_channels, "scale": scale, "groups": groups, "hidden": hidden}
@@ -119,7 +124,9 @@ class LaU(Upsampler):
         if init not in get_args(Init):
             raise ValueError(f"init: expected one of {get_args(Init)}, got {init!r}")
         check_origin(origin)
+        check_rest(rest)
         self.scale = scale
+        self.rest: Rest = rest
         self.origin: Origin = origin
         self.block = _feature_block(in_channels) if block else nn.Identity()
         self.guide = None
@@ -141,7 +148,7 @@ class LaU(Upsampler):
         self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
     ) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features, guides), size, self.origin)
+        return located(scores, self.offsets(features, guides), size, self.origin, self.rest)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The four convolutions of the two branches, which the paper trains at ten times the rate and without weight
@@ -155,14 +162,22 @@ class LaU(Upsampler):
         return f"scale={self.scale}, origin={self.origin!r}"
 
 
-def located(scores: Tensor, offsets: Tensor, size: tuple[int, int], origin: Origin) -> LogitField:
-    """The field that offsets on a grid of their own give: at the image's resolution if they reach it, and bilinear from
-    theirs on if they do not.
+def check_rest(rest: str) -> None:
+    """Raise a `ValueError` unless `rest` is a known choice."""
+    if rest not in get_args(Rest):
+        raise ValueError(f"rest: expected one of {get_args(Rest)}, got {rest!r}")
+
+
+def located(
+    scores: Tensor, offsets: Tensor, size: tuple[int, int], origin: Origin, rest: Rest = "scores"
+) -> LogitField:
+    """The field that offsets on a grid of their own give: at the image's resolution if they reach it or are brought to
+    it, and bilinear from theirs on if they do not.
     """
     height, width = offsets.shape[2:]
-    if (height, width) == tuple(size):
+    if same_grid((height, width), size):
         return LocatedField(scores, offsets, origin)
-    if height >= size[0] and width >= size[1]:
+    if rest == "offsets" or (height >= size[0] and width >= size[1]):
         offsets = bilinear_rows(offsets, size, (0, size[0]), origin=origin, coarse=height)
         return LocatedField(scores, offsets, origin)
     return BilinearField(LocatedField(scores, offsets, origin), size, origin)

@@ -86,7 +86,9 @@ def window_rows(values: Tensor, size: tuple[int, int], width: int, rows: tuple[i
     (h, w), reach = values.shape[2:], width // 2
     y = centres(size[0], h, values)[slice(*rows)]
     x = centres(size[1], w, values)
-    low, high = _centre(rows[0], size[0], h), _centre(rows[1] - 1, size[0], h) + 1  # only what the band reads
+    low, high = 0, h
+    if rows != (0, size[0]):  # only what the band reads
+        low, high = _centre(rows[0], size[0], h), _centre(rows[1] - 1, size[0], h) + 1
     padded = F.pad(values, (reach,) * 4)[:, :, low : high + 2 * reach].to(coordinate_dtype(values.dtype))
     for i in range(width):
         line = padded.index_select(2, y - low + i)

@@ -54,7 +54,7 @@ class TransposedConvolution(Upsampler):
     ) -> LogitField:
         """See `Upsampler`; `features` are not used."""
         B, C, h, w = scores.shape
-        codes = F.unfold(scores, _NEIGHBOURS, padding=1).view(B, -1, h, w)
+        codes = F.unfold(scores, _NEIGHBOURS, padding=1).view(B, _NEIGHBOURS**2 * C, h, w)
         covered = (min(size[0], self.scale * h), min(size[1], self.scale * w))
         bias = self.weight.new_zeros(self.scale, self.scale, C)
         return to_image(SubpixelField(codes, self._windows(), bias, covered), size, self.origin)

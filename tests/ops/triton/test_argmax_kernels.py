@@ -11,6 +11,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, w
 CASES = {  # scores (B, C, h, w), size, origin, displaced, type
     "center": ((2, 5, 3, 4), (9, 13), "center", False, torch.float32),
     "corner": ((1, 5, 3, 4), (8, 16), "corner", False, torch.float32),
+    "aligned": ((1, 5, 3, 4), (9, 13), "aligned", False, torch.float32),
+    "displaced, aligned": ((1, 5, 4, 1), (1, 13), "aligned", True, torch.float32),
     "displaced": ((2, 5, 3, 4), (9, 13), "center", True, torch.float32),
     "displaced, corner": ((1, 6, 3, 4), (9, 13), "corner", True, torch.bfloat16),
     "float16": ((1, 21, 3, 4), (9, 13), "center", False, torch.float16),

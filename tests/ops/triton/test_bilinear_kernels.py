@@ -49,6 +49,9 @@ class Case:
 CASES = {
     "center": Case(scores=(2, 5, 3, 4)),
     "corner": Case(origin="corner"),
+    "aligned": Case(origin="aligned"),
+    "aligned, one column": Case(scores=(1, 3, 4, 1), size=(11, 3), origin="aligned"),
+    "aligned, one pixel": Case(scores=(1, 3, 4, 3), size=(1, 7), origin="aligned"),
     "class weights": Case(weighted=True, origin="corner"),
     "smoothing": Case(smoothing=0.1),
     "all terms, bytes": Case(weighted=True, smoothing=0.3, labels=torch.uint8, origin="corner", size=(12, 16)),

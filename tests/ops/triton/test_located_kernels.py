@@ -92,6 +92,8 @@ TILED = {"scores": (1, 4, 3, 4), "size": (18, 24)}  # six pixels to a cell: smal
 CASES = {
     "center": Case(scores=(2, 5, 3, 4)),
     "corner": Case(origin="corner", **TILED),
+    "aligned": Case(origin="aligned", guided=0.3, **TILED),
+    "aligned, regression": Case(scores=(1, 3, 4, 1), size=(9, 5), regression=0.2, guided=0.3, origin="aligned"),
     "all terms but location": Case(weighted=True, smoothing=0.2, labels=torch.uint8),
     "far": Case(spread=5.0, scores=(1, 4, 9, 8), size=(10, 9)),
     "far, corner": Case(spread=5.0, origin="corner", **TILED),

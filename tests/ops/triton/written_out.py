@@ -14,6 +14,8 @@ RELATIVE, ABSOLUTE = 2**-10, 1e-6
 
 
 def coordinates(fine, coarse, origin):
+    if origin == "aligned":
+        return [i * Fraction(coarse - 1, max(fine - 1, 1)) for i in range(fine)]
     shift = Fraction(1, 2) if origin == "center" else 0
     return [(i + shift) * Fraction(coarse, fine) - shift for i in range(fine)]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from offstride.ops import native
 from offstride.ops.cross_entropy import cpu as cross_entropy
 from offstride.ops.cross_entropy.cpu import unusable
-from offstride.ops.grid import Origin
+from offstride.ops.grid import Origin, origin_code
 
 __all__ = ["confidence", "confusion", "labels", "unusable"]
 
@@ -69,7 +69,7 @@ def _run(
     for name, tensor in tensors.items():
         setattr(task, name, native.pointer(tensor))
     task.target_bytes = 0 if target is None else target.element_size()
-    task.ignore_index, task.origin = ignore_index, int(origin == "corner")
+    task.ignore_index, task.origin = ignore_index, origin_code(origin)
     native.labels(task)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from offstride.ops import native
 from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.grid import origin_code
 
 _NOISE = 2**13 * torch.finfo(torch.float32).eps
 
@@ -122,7 +123,7 @@ class _Call:
         for name in ("scores", "offsets", "labels", "weight"):
             setattr(self.task, name, native.pointer(getattr(self, name)))
         self.task.label_bytes, self.task.ignore_index = labels.element_size(), options["ignore_index"]
-        self.task.origin, self.task.smoothing = int(options["origin"] == "corner"), options["label_smoothing"]
+        self.task.origin, self.task.smoothing = origin_code(options["origin"]), options["label_smoothing"]
 
     def run(
         self,

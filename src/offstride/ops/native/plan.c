@@ -41,8 +41,10 @@ const Kernels *offstride_chosen(void) {
 
 /* The coordinate of each fine pixel is a fraction of whole numbers, see offstride/ops/grid.py; so is its floor. */
 int offstride_make_axis(Axis *axis, int64_t fine, int64_t coarse, int64_t origin) {
-    const int64_t denominator = origin == ORIGIN_CENTER ? 2 * fine : fine;
-    *axis = (Axis){.fine = fine, .coarse = coarse, .step = (float)((double)coarse / (double)fine)};
+    const int64_t gaps = fine > 1 ? fine - 1 : 1, aligned = origin == ORIGIN_ALIGNED;
+    const int64_t denominator = aligned ? gaps : origin == ORIGIN_CENTER ? 2 * fine : fine;
+    const double step = aligned ? (double)(coarse - 1) / (double)gaps : (double)coarse / (double)fine;
+    *axis = (Axis){.fine = fine, .coarse = coarse, .step = (float)step};
     axis->base = offstride_allocate(fine, sizeof(float));
     axis->fraction = offstride_allocate(fine, sizeof(float));
     int32_t **whole[] = {&axis->low, &axis->high, &axis->floor, &axis->ceiling};
@@ -50,7 +52,8 @@ int offstride_make_axis(Axis *axis, int64_t fine, int64_t coarse, int64_t origin
     if (!axis->base || !axis->fraction || !axis->low || !axis->high || !axis->floor || !axis->ceiling) return -1;
     for (int i = 0; i < 4; i++) memset(*whole[i] + fine, 0, LANES * sizeof(int32_t)); /* whole vectors may be read */
     for (int64_t i = 0; i < fine; i++) {
-        const int64_t numerator = origin == ORIGIN_CENTER ? (2 * i + 1) * coarse - fine : i * coarse;
+        const int64_t centred = (2 * i + 1) * coarse - fine;
+        const int64_t numerator = origin == ORIGIN_CENTER ? centred : i * (coarse - aligned);
         int64_t low = numerator / denominator;
         if (low * denominator > numerator) low--;
         const int64_t rest = numerator - low * denominator, ceiling = low + (rest != 0);

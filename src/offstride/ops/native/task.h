@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { ORIGIN_CENTER, ORIGIN_CORNER };
+enum { ORIGIN_CENTER, ORIGIN_CORNER, ORIGIN_ALIGNED }; /* see offstride/ops/grid.py */
 enum { LOCATION_NONE, LOCATION_GUIDED, LOCATION_REGRESSION };
 enum { TIES_PENALIZE, TIES_SPARE };
 enum { LANES = 16 };           /* pixels of a block: a multiple of every vector's width */

@@ -17,7 +17,7 @@ from offstride.ops.cross_entropy.triton.place import cell_of, displaced, undispl
 def best_kernel(
     packed, offsets, offset_b, offset_c, offset_y, offset_x, target, target_b, target_y, target_x,
     labels, confidences, counts, H, W, h, w, C, S4, blocks, copies, ignore_index,
-    CENTER: tl.constexpr, WIDE: tl.constexpr, BP: tl.constexpr,
+    ORIGIN: tl.constexpr, WIDE: tl.constexpr, BP: tl.constexpr,
 ):  # fmt: skip
     """One program: `BP` consecutive pixels of one image.
 
@@ -33,13 +33,13 @@ def best_kernel(
     y, x = n // W, n % W
     ok = y < H
     if offsets is None:
-        y0, fy = cell_of(y, H, h, CENTER)
-        x0, fx = cell_of(x, W, w, CENTER)
+        y0, fy = cell_of(y, H, h, ORIGIN)
+        x0, fx = cell_of(x, W, w, ORIGIN)
         y1, x1 = tl.minimum(y0 + 1, h - 1), tl.minimum(x0 + 1, w - 1)
     else:
         at = offsets + b * offset_b + y.to(tl.int64) * offset_y + x.to(tl.int64) * offset_x
-        whole_y, fraction_y = undisplaced(y, H, h, CENTER)
-        whole_x, fraction_x = undisplaced(x, W, w, CENTER)
+        whole_y, fraction_y = undisplaced(y, H, h, ORIGIN)
+        whole_x, fraction_x = undisplaced(x, W, w, ORIGIN)
         y0, y1, fy, _ = displaced(whole_y, fraction_y, tl.load(at, mask=ok, other=0.0).to(tl.float32), h)
         move_x = tl.load(at + offset_c, mask=ok, other=0.0).to(tl.float32)
         x0, x1, fx, _ = displaced(whole_x, fraction_x, move_x, w)

@@ -10,7 +10,7 @@ from torch import Tensor
 from offstride.ops.argmax.triton.kernel import best_kernel
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.pack import pack
-from offstride.ops.grid import Origin
+from offstride.ops.grid import Origin, origin_code
 
 PIXELS = 128
 """In one program."""
@@ -68,6 +68,6 @@ def _run(
             best_kernel, B * blocks, packed, offsets, *((0,) * 4 if offsets is None else offsets.stride()),
             target, *((0,) * 3 if target is None else target.stride()), labels, confidences, counts,
             H, W, h, w, C, packed.shape[1] // 4, blocks, 1 if counts is None else counts.shape[0], ignore_index,
-            CENTER=origin == "center", WIDE=2 * max(H * W, H * (h + 1), W * (w + 1)) >= 2**31,
+            ORIGIN=origin_code(origin), WIDE=2 * max(H * W, H * (h + 1), W * (w + 1)) >= 2**31,
             BP=PIXELS, num_warps=PIXELS // 32,
         )  # fmt: skip

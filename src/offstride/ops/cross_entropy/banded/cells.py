@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from offstride.ops.grid import Origin, base_coordinates
+from offstride.ops.grid import Origin, base_coordinates, pixel_step
 
 
 class Cells(NamedTuple):
@@ -60,4 +60,4 @@ def sort_into_cells(fine: int, coarse: int, origin: Origin) -> Cells:
     present = torch.arange(phases)[:, None] < count
     index = index.clamp_(max=fine - 1)
     assert index.shape == (phases, cells)
-    return Cells(index, present, (coordinate - low)[index], coarse / fine, before)
+    return Cells(index, present, (coordinate - low)[index], pixel_step(fine, coarse, origin), before)

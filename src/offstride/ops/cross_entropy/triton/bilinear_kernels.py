@@ -18,7 +18,7 @@ from offstride.ops.cross_entropy.triton.total import write_total
 def losses_kernel(
     packed, labels, label_b, label_y, label_x, weight, weight_sum, lse, losses, sums,
     H, W, h, w, C, S4, strips, chunks, smoothing, ignore_index,
-    CENTER: tl.constexpr, SMOOTH: tl.constexpr, R: tl.constexpr, BP: tl.constexpr,
+    ORIGIN: tl.constexpr, SMOOTH: tl.constexpr, R: tl.constexpr, BP: tl.constexpr,
 ):  # fmt: skip
     """One program: `BP` columns of pixels, and every `chunks`-th run of `R` rows in a row of cells.
 
@@ -33,7 +33,7 @@ def losses_kernel(
     b, q = row // cells, row % cells
     x = (pid % strips).to(tl.int64) * BP + tl.arange(0, BP)
     ok_x = x < W
-    left, fx = cell_of(x, W, w, CENTER)
+    left, fx = cell_of(x, W, w, ORIGIN)
     fx = fx[None, :]
     right, bottom = tl.minimum(left + 1, w - 1), tl.minimum(q + 1, h - 1)
     S = S4 * 4
@@ -42,9 +42,9 @@ def losses_kernel(
     p10 = (packed + ((b * h + bottom) * w + left) * S)[None, :]
     p11 = (packed + ((b * h + bottom) * w + right) * S)[None, :]
     # Coordinates relative to the cell; only border cells have pixels beyond their corners, which are clamped.
-    step, shift, den = axis(H, h, CENTER)
-    y_start = first_pixel(q, H, h, CENTER)
-    y_count = (first_pixel(q + 1, H, h, CENTER) - y_start).to(tl.int32)
+    step, shift, den = axis(H, h, ORIGIN)
+    y_start = first_pixel(q, H, h, ORIGIN)
+    y_count = (first_pixel(q + 1, H, h, ORIGIN) - y_start).to(tl.int32)
     y_first = (y_start * step + shift - q * den).to(tl.int32)
     y_limit = tl.minimum(h - 1, 1) * den
     total = tl.full([R, BP], 0.0, tl.float32)
@@ -93,7 +93,7 @@ def losses_kernel(
 def gradient_kernel(
     packed, labels, label_b, label_y, label_x, weight, weight_sum, lse, grad, grad_b, grad_y, grad_x, edges, half,
     H, W, h, w, C, S4, strips, blocks, smoothing,
-    CENTER: tl.constexpr, SMOOTH: tl.constexpr, BQ: tl.constexpr, BC: tl.constexpr,
+    ORIGIN: tl.constexpr, SMOOTH: tl.constexpr, BQ: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
     """One program: `BC` classes of `BQ` neighbouring cells of one row of cells.
 
@@ -124,11 +124,11 @@ def gradient_kernel(
     weights = sum_of_weights(weight_sum, C)
     portion = share(weight, c, C)
     # Coordinates relative to the cell; only border cells have pixels beyond their corners, which are clamped.
-    step_x, shift_x, den_x = axis(W, w, CENTER)
-    step_y, shift_y, den_y = axis(H, h, CENTER)
-    x_start, y_start = first_pixel(column, W, w, CENTER), first_pixel(q, H, h, CENTER)
-    x_count = tl.where(inside, first_pixel(column + 1, W, w, CENTER) - x_start, 0)
-    y_count = (first_pixel(q + 1, H, h, CENTER) - y_start).to(tl.int32)
+    step_x, shift_x, den_x = axis(W, w, ORIGIN)
+    step_y, shift_y, den_y = axis(H, h, ORIGIN)
+    x_start, y_start = first_pixel(column, W, w, ORIGIN), first_pixel(q, H, h, ORIGIN)
+    x_count = tl.where(inside, first_pixel(column + 1, W, w, ORIGIN) - x_start, 0)
+    y_count = (first_pixel(q + 1, H, h, ORIGIN) - y_start).to(tl.int32)
     x_first = (x_start * step_x + shift_x - column * den_x).to(tl.int32)
     y_first = (y_start * step_y + shift_y - q * den_y).to(tl.int32)
     x_limit, y_limit = tl.minimum(w - 1, 1) * den_x, tl.minimum(h - 1, 1) * den_y

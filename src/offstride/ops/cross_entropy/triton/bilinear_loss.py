@@ -21,6 +21,7 @@ from offstride.ops.cross_entropy.triton.bilinear_kernels import gather_kernel, g
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.pack import Packed, pack
 from offstride.ops.cross_entropy.triton.total import total_kernel
+from offstride.ops.grid import origin_code
 
 COLUMNS, ROWS = 64, 4
 """Of pixels, in one program of the first sweep."""
@@ -55,7 +56,7 @@ class Job(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """What all sweeps are compiled with."""
-        return {"CENTER": self.criterion["origin"] == "center", "SMOOTH": self.smoothing > 0}
+        return {"ORIGIN": origin_code(self.criterion["origin"]), "SMOOTH": self.smoothing > 0}
 
     def empty(self, *shape: int) -> Tensor:
         """Room for float32 numbers."""

@@ -47,7 +47,7 @@ def pixels_kernel(
     offsets, offset_b, offset_c, offset_y, offset_x, grad, grad_b, grad_y, grad_x, weight, weight_sum, divisors,
     lse, heavy, losses, sums, pulls, moves,
     H, W, h, w, C, S4, blocks, smoothing, ignore_index, penalty, strength, window,
-    CENTER: tl.constexpr, SMOOTH: tl.constexpr, GUIDED: tl.constexpr, REGRESSION: tl.constexpr, WIDE: tl.constexpr,
+    ORIGIN: tl.constexpr, SMOOTH: tl.constexpr, GUIDED: tl.constexpr, REGRESSION: tl.constexpr, WIDE: tl.constexpr,
     BP: tl.constexpr,
 ):  # fmt: skip
     """One program: `BP` consecutive pixels of one image; a thread has a pixel, and four classes at a time.
@@ -72,8 +72,8 @@ def pixels_kernel(
     at = offsets + b * offset_b + y.to(tl.int64) * offset_y + x.to(tl.int64) * offset_x
     offset_to_y = tl.load(at, mask=ok, other=0.0).to(tl.float32)
     offset_to_x = tl.load(at + offset_c, mask=ok, other=0.0).to(tl.float32)
-    whole_y, fraction_y = undisplaced(y, H, h, CENTER)
-    whole_x, fraction_x = undisplaced(x, W, w, CENTER)
+    whole_y, fraction_y = undisplaced(y, H, h, ORIGIN)
+    whole_x, fraction_x = undisplaced(x, W, w, ORIGIN)
     y0, y1, fy, inside_y = displaced(whole_y, fraction_y, offset_to_y, h)
     x0, x1, fx, inside_x = displaced(whole_x, fraction_x, offset_to_x, w)
     S = S4 * 4
@@ -212,7 +212,7 @@ def scatter_kernel(
     packed, labels, label_b, label_y, label_x, offsets, offset_b, offset_c, offset_y, offset_x,
     grad, grad_b, grad_y, grad_x, weight, weight_sum, lse, heavy, unit, target, flag,
     H, W, h, w, C, S4, tiles_y, tiles_x, blocks, smoothing, penalty,
-    CENTER: tl.constexpr, SMOOTH: tl.constexpr, TILE: tl.constexpr, WINDOW: tl.constexpr, PRECISION: tl.constexpr,
+    ORIGIN: tl.constexpr, SMOOTH: tl.constexpr, TILE: tl.constexpr, WINDOW: tl.constexpr, PRECISION: tl.constexpr,
     BP: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
     """One program: `BC` classes of the pixels of a tile of `TILE × TILE` cells (where they lie undisplaced).
@@ -225,13 +225,13 @@ def scatter_kernel(
     tile_x, tile_y = tile % tiles_x, tile // tiles_x % tiles_y
     b = (tile // tiles_x // tiles_y).to(tl.int64)
     corner_y, corner_x = tile_y * TILE, tile_x * TILE
-    y_start = first_pixel(corner_y.to(tl.int64), H, h, CENTER)
-    x_start = first_pixel(corner_x.to(tl.int64), W, w, CENTER)
-    y_count = (first_pixel((corner_y + TILE).to(tl.int64), H, h, CENTER) - y_start).to(tl.int32)
-    x_count = (first_pixel((corner_x + TILE).to(tl.int64), W, w, CENTER) - x_start).to(tl.int32)
+    y_start = first_pixel(corner_y.to(tl.int64), H, h, ORIGIN)
+    x_start = first_pixel(corner_x.to(tl.int64), W, w, ORIGIN)
+    y_count = (first_pixel((corner_y + TILE).to(tl.int64), H, h, ORIGIN) - y_start).to(tl.int32)
+    x_count = (first_pixel((corner_x + TILE).to(tl.int64), W, w, ORIGIN) - x_start).to(tl.int32)
     # Coordinates from one coarse pixel before the tile: small and not negative.
-    step_y, shift_y, den_y = axis(H, h, CENTER)
-    step_x, shift_x, den_x = axis(W, w, CENTER)
+    step_y, shift_y, den_y = axis(H, h, ORIGIN)
+    step_x, shift_x, den_x = axis(W, w, ORIGIN)
     y_first = (y_start * step_y + shift_y - (corner_y - 1).to(tl.int64) * den_y).to(tl.int32)
     x_first = (x_start * step_x + shift_x - (corner_x - 1).to(tl.int64) * den_x).to(tl.int32)
     image = packed + b * (h * w * S4 * 4)

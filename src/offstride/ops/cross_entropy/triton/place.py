@@ -14,42 +14,46 @@ import triton.language as tl
 
 
 @triton.jit
-def axis(FINE, COARSE, CENTER: tl.constexpr):
-    """Coordinates are `(i · step + shift) / den`: returns the three integers."""
-    if CENTER:
+def axis(FINE, COARSE, ORIGIN: tl.constexpr):
+    """Coordinates are `(i · step + shift) / den`: returns the three integers. `ORIGIN` is an `origin_code`."""
+    if ORIGIN == 0:
         step, shift, den = 2 * COARSE, COARSE - FINE, 2 * FINE
-    else:
+    elif ORIGIN == 1:
         step, shift, den = COARSE, 0, FINE
+    else:
+        step, shift, den = COARSE - 1, 0, tl.maximum(FINE - 1, 1)
     return step, shift, den
 
 
 @triton.jit
-def cell_of(i, FINE, COARSE, CENTER: tl.constexpr):
+def cell_of(i, FINE, COARSE, ORIGIN: tl.constexpr):
     """Cell of the fine pixel `i`, and where in it the clamped coordinate lies; `i` as wide as for `undisplaced`."""
-    step, shift, den = axis(FINE, COARSE, CENTER)
+    step, shift, den = axis(FINE, COARSE, ORIGIN)
     position = tl.minimum(tl.maximum(i * step + shift, 0), (COARSE - 1).to(i.dtype) * den)
     cell = tl.minimum(position // den, tl.maximum(COARSE - 2, 0))
     return cell, (position - cell * den).to(tl.float32) * (1.0 / den)
 
 
 @triton.jit
-def first_pixel(q, FINE, COARSE, CENTER: tl.constexpr):
+def first_pixel(q, FINE, COARSE, ORIGIN: tl.constexpr):
     """First fine pixel that reads cell `q` (int64) or a later one."""
-    if CENTER:
+    if ORIGIN == 0:
         found = (tl.maximum((2 * q + 1) * FINE - COARSE, 0) + (2 * COARSE - 1)) // (2 * COARSE)
-    else:
+    elif ORIGIN == 1:
         found = (q * FINE + (COARSE - 1)) // COARSE
+    else:
+        found = (q * tl.maximum(FINE - 1, 1) + (COARSE - 2)) // tl.maximum(COARSE - 1, 1)
     found = tl.where(q <= 0, 0, tl.minimum(found, FINE))
     return tl.where(q >= tl.maximum(COARSE - 1, 1), FINE, found)
 
 
 @triton.jit
-def undisplaced(i, FINE, COARSE, CENTER: tl.constexpr):
+def undisplaced(i, FINE, COARSE, ORIGIN: tl.constexpr):
     """Coordinate of the fine pixel `i` before clamping: a whole number (int32) and a fraction in [0, 1).
 
     `i` must be wide enough for twice the product of both sizes.
     """
-    step, shift, den = axis(FINE, COARSE, CENTER)
+    step, shift, den = axis(FINE, COARSE, ORIGIN)
     position = i * step + (shift + den)  # not negative, as truncating division needs
     whole = position // den - 1
     return whole.to(tl.int32), (position - (whole + 1) * den).to(tl.float32) * (1.0 / den)

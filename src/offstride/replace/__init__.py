@@ -1,0 +1,9 @@
+"""Learned upsampling in the models of others: torchvision, segmentation_models_pytorch, transformers, or any model
+whose classifier and interpolation are modules.
+"""
+
+from offstride.replace.plan import UpsamplingPlan
+from offstride.replace.replace import plan_upsampling, replace_upsampling
+from offstride.replace.replaced import ReplacedModel
+
+__all__ = ["ReplacedModel", "UpsamplingPlan", "plan_upsampling", "replace_upsampling"]

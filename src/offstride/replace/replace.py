@@ -1,0 +1,188 @@
+"""Find the interpolation at the end of a model, show what would take its place, and put it there."""
+
+import copy as copying
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from offstride.replace import modules
+from offstride.replace.anatomy import Anatomy
+from offstride.replace.choice import Sizes, choose, whole_ratio
+from offstride.replace.compare import Difference, Outputs, compare, evaluating, original_outputs, replaced_outputs
+from offstride.replace.plan import UpsamplingPlan
+from offstride.replace.replaced import ReplacedModel
+from offstride.replace.surgery import rebuilt
+from offstride.upsamplers import Bilinear, Upsampler
+
+_LIBRARIES = {
+    "torchvision": "offstride.replace.torchvision",
+    "segmentation_models_pytorch": "offstride.replace.smp",
+    "transformers": "offstride.replace.transformers",
+}
+
+Example = Sequence[int] | Tensor
+
+
+def replace_upsampling(
+    model: nn.Module,
+    upsampler: str | Upsampler = "lau",
+    *,
+    example: Example = (1, 3, 512, 512),
+    classifier: str | None = None,
+    upsampling: str | None = None,
+    copy: bool = True,
+    **options: Any,
+) -> ReplacedModel:
+    """A model of others that ends in a learned upsampler in place of its interpolation.
+
+    With LaU, DySample, the deformable convolution or a residual its output equals the original's at first, because they
+    start from nothing: training goes on from where it was. Before anything is returned, the model with a plain bilinear
+    upsampler is run on the example and compared with the original, so that what is not understood is refused.
+
+    Args:
+        model: Of torchvision (FCN, DeepLabV3, LRASPP), segmentation_models_pytorch (with a decoder that ends in an
+            interpolation), transformers (for semantic segmentation by dense scores), or any other from images to a
+            tensor of scores whose `classifier` and `upsampling` are modules that are named. It stays as it is.
+        upsampler: Name of an upsampler (`offstride.models.parts.UPSAMPLERS`), or one.
+        example: Images, or the shape of random ones, `(B, 3, H, W)`, that the model takes.
+        classifier: Path of the last convolution to classes, if it shall not be looked for.
+        upsampling: Path of the interpolation, likewise.
+        copy: Copy the model. Otherwise the result shares modules with it: training one trains both.
+        options: Options of the upsampler. Unless given: the model's own pixel convention as `origin`, zero offsets, and
+            the factor to the image as `scale` (8 at most; beyond it offsets are interpolated).
+
+    Returns:
+        A model with the call and the output of the original, in its mode; see `ReplacedModel`. Its `plan` says what was
+        replaced.
+
+    Raises:
+        ValueError: Saying what was found, if the model is not understood, if it refuses the example, or if options do
+            not fit.
+    """
+    images = _images(model, example)
+    anatomy = _anatomy(model, classifier, upsampling)
+    own = copying.deepcopy(model) if copy else model  # before it runs: transformers hangs hooks on what has run
+    with evaluating(model):
+        expected = _expected(model, images, anatomy)
+        sizes = _understood(model, images, anatomy, expected)
+        chosen, settings = choose(upsampler, options, anatomy, sizes)
+        difference = _start(model, chosen.to(images), anatomy, sizes, images, expected)
+    result = _assembled(own, chosen, anatomy, sizes.stride)
+    result.upsampler.train(model.training)
+    name = upsampler if isinstance(upsampler, str) else type(upsampler).__name__
+    result.plan = _plan(anatomy, sizes, name, chosen, settings, difference)
+    return result
+
+
+def plan_upsampling(
+    model: nn.Module,
+    upsampler: str | Upsampler = "lau",
+    *,
+    example: Example = (1, 3, 512, 512),
+    classifier: str | None = None,
+    upsampling: str | None = None,
+    **options: Any,
+) -> UpsamplingPlan:
+    """What `replace_upsampling` would do; print it. The model stays as it is.
+
+    Args:
+        model: See `replace_upsampling`.
+        upsampler: Likewise.
+        example: Likewise.
+        classifier: Likewise.
+        upsampling: Likewise.
+        options: Likewise.
+
+    Raises:
+        ValueError: See `replace_upsampling`.
+    """
+    paths = {"classifier": classifier, "upsampling": upsampling}
+    return replace_upsampling(model, upsampler, example=example, copy=False, **paths, **options).plan
+
+
+def _images(model: nn.Module, example: Example) -> Tensor:
+    """Images where the model is, in its type."""
+    parameter = next(model.parameters(), torch.empty(0))
+    if isinstance(example, Tensor):
+        images = example
+    else:
+        images = torch.randn(tuple(example), generator=torch.Generator().manual_seed(0))
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"example: expected images, or the shape of images, (B, 3, H, W), got {tuple(images.shape)}")
+    return images.to(parameter)
+
+
+def _anatomy(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
+    if isinstance(model, ReplacedModel):
+        raise ValueError("model: its interpolation is replaced already; replace that of the original")
+    origins = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    home = next((home for library, home in _LIBRARIES.items() if library in origins), None)
+    return (importlib.import_module(home) if home else modules).find(model, classifier, upsampling)
+
+
+def _assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride: int) -> ReplacedModel:
+    result = anatomy.kind(rebuilt(model, anatomy.changes), upsampler, anatomy, stride)
+    result.training = model.training
+    return result
+
+
+def _expected(model: nn.Module, images: Tensor, anatomy: Anatomy) -> Outputs:
+    try:
+        return original_outputs(model, images, anatomy.coarse)
+    except Exception as error:
+        raise ValueError(
+            f"example: expected images that {anatomy.model} takes, got shape {tuple(images.shape)}, at which it says "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Outputs) -> Sizes:
+    """Sizes that the example shows, once the model with a bilinear upsampler has said what the original says."""
+    probe = _assembled(model, Bilinear(origin=anatomy.origin), anatomy, 1)
+    reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
+    try:
+        found = replaced_outputs(probe, images)
+        difference = compare(expected, found)
+    except (ValueError, RuntimeError, IndexError, AttributeError, TypeError) as error:
+        raise ValueError(f"{reason} {error}") from error
+    if not difference.rounding:
+        raise ValueError(
+            f"{reason} says something else ({difference.largest:.2g}) when {anatomy.interpolation} is redone"
+        )
+    field = probe.field(images)
+    coarse, fine = field.values.shape[2:], field.shape[2:]
+    factor = whole_ratio(fine, coarse)
+    if factor < 2:
+        raise ValueError(f"{reason} has scores of {tuple(coarse)} for {tuple(fine)} pixels: nothing is left to replace")
+    return Sizes(whole_ratio(images.shape[2:], coarse), factor, images.shape[1])
+
+
+def _start(
+    model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, sizes: Sizes, images: Tensor, expected: Outputs
+) -> Difference:
+    """What the upsampler changes at first."""
+    trial = _assembled(model, upsampler, anatomy, sizes.stride)
+    with evaluating(upsampler):
+        return compare(expected, replaced_outputs(trial, images))
+
+
+def _plan(
+    anatomy: Anatomy, sizes: Sizes, name: str, upsampler: Upsampler, settings: dict[str, Any], difference: Difference
+) -> UpsamplingPlan:
+    return UpsamplingPlan(
+        model=anatomy.model,
+        classifier=anatomy.classifier,
+        features=anatomy.features,
+        classes=anatomy.classes,
+        stride=sizes.stride,
+        interpolation=anatomy.interpolation,
+        origin=anatomy.origin,
+        upsampler=name,
+        options=settings,
+        parameters=sum(parameter.numel() for parameter in upsampler.parameters()),
+        difference=difference.largest,
+        exact=difference.rounding,
+    )

@@ -1,0 +1,110 @@
+"""Models of `torchvision.models.segmentation`: FCN, DeepLabV3 and LRASPP."""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.segmentation import FCN, LRASPP, DeepLabV3
+from torchvision.models.segmentation.lraspp import LRASPPHead
+
+from offstride.models import Decoded
+from offstride.replace.anatomy import Anatomy, last_convolution
+from offstride.replace.replaced import ReplacedModel
+from offstride.replace.surgery import check_classifier, interpolated, joint, named, twin
+
+_CALL = "interpolate(mode='bilinear', align_corners=False) to the image, in forward"
+
+
+class CoarseModel(nn.Module):
+    """FCN and DeepLabV3 without their interpolations."""
+
+    backbone: nn.Module
+    classifier: nn.Module
+    aux_classifier: nn.Module | None
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Joint map `"out"`, and coarse scores `"aux"` where there is such a classifier."""
+        features = self.backbone(x)
+        found = {"out": self.classifier(features["out"])}
+        if self.aux_classifier is not None:
+            found["aux"] = self.aux_classifier(features["aux"])
+        return found
+
+
+class CoarseLRASPP(nn.Module):
+    """LRASPP without its last interpolation. Its two classifiers are one that reads both of their features."""
+
+    backbone: nn.Module
+    classifier: LRASPPHead
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Joint map `"out"`."""
+        features, head = self.backbone(x), self.classifier
+        low, high = features["low"], features["high"]
+        high = head.cbr(high) * head.scale(high)
+        high = F.interpolate(high, low.shape[2:], mode="bilinear", align_corners=False)
+        scores = head.low_classifier(low) + head.high_classifier(high)
+        return {"out": torch.cat((scores, low.to(scores.dtype), high.to(scores.dtype)), 1)}
+
+
+class ReplacedTorchvision(ReplacedModel):
+    """A dictionary with `"out"`, and `"aux"` where the original has it."""
+
+    def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
+        found = self.model(images)
+        auxiliary = {name: self._auxiliary(scores, images, size) for name, scores in found.items() if name != "out"}
+        return Decoded(self._field(found["out"], images, size), auxiliary)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """`(B, C, H, W)` scores by name."""
+        found = self.model(x)
+        result = OrderedDict(out=self._field(found["out"], x, None).dense())
+        if "aux" in found:
+            result["aux"] = interpolated(found["aux"], x)
+        return result
+
+
+def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
+    """What is known of a model of torchvision.
+
+    Raises:
+        ValueError: If it is none for segmentation, or has no such classifier.
+    """
+    if upsampling is not None:
+        raise ValueError(f"upsampling: {type(model).__name__} interpolates in forward, not in a module; leave it out")
+    if isinstance(model, LRASPP):
+        return _lraspp(model, classifier)
+    if not isinstance(model, FCN | DeepLabV3):
+        raise ValueError(f"model: expected FCN, DeepLabV3 or LRASPP of torchvision, got {type(model).__name__}")
+    path = classifier or last_convolution(model, "classifier")
+    conv = check_classifier(named(model, "classifier", path), path)
+    return Anatomy(
+        model=f"torchvision {type(model).__name__}",
+        classifier=path,
+        classes=conv.out_channels,
+        features=conv.in_channels,
+        interpolation=_CALL,
+        origin="center",
+        factor=None,
+        changes={path: joint, "": lambda module: twin(module, CoarseModel)},
+        kind=ReplacedTorchvision,
+    )
+
+
+def _lraspp(model: LRASPP, classifier: str | None) -> Anatomy:
+    if classifier is not None:
+        raise ValueError("classifier: LRASPP has two, which are replaced together; leave it out")
+    head = model.classifier
+    low, high = head.low_classifier, head.high_classifier
+    return Anatomy(
+        model="torchvision LRASPP",
+        classifier="classifier.low_classifier + classifier.high_classifier",
+        classes=low.out_channels,
+        features=low.in_channels + high.in_channels,
+        interpolation=_CALL,
+        origin="center",
+        factor=None,
+        changes={"": lambda module: twin(module, CoarseLRASPP)},
+        kind=ReplacedTorchvision,
+    )
