@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from offstride.cli import evaluate, predict, train
+from offstride.cli import evaluate, finetune_upsampling, predict, train
 from offstride.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict}
 TEXT = (ROOT / "README.md").read_text()
 
 
@@ -46,8 +47,8 @@ def test_commands_parse(line):
         parser: ArgumentParser = train._parser("offstride train")
         for words in train._stages([ROOT / file for file in files], settings):
             parser.instantiate(parser.parse_args(words))
-    elif name in ("evaluate", "predict"):
-        {"evaluate": evaluate, "predict": predict}[name]._parser(name).parse_args(arguments)
+    elif name in PARSERS:
+        PARSERS[name]._parser(name).parse_args(arguments)
 
 
 def test_make_targets_exist():

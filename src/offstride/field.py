@@ -32,8 +32,8 @@ from offstride.ops.cross_entropy import (
     located_pixel_losses,
     pixel_cross_entropy,
 )
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype, source_rows
-from offstride.ops.interpolate import bilinear_rows, nearest_rows
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid, source_rows
+from offstride.ops.interpolate import bilinear_map, bilinear_rows, nearest_rows
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.precision import without_autocast
 from offstride.ops.sample import located_sample
@@ -463,7 +463,7 @@ def _check_size(size: tuple[int, int]) -> None:
 def resized(values: Tensor, size: Sequence[int]) -> Tensor:
     """`(B, C, h, w)` values on another grid `(H, W)`, finer or coarser, bilinearly; in the type of the values."""
     H, W = size
-    return values if values.shape[2:] == (H, W) else BilinearField(values, (H, W)).dense()
+    return values if same_grid(values.shape[2:], size) else bilinear_map(values, (H, W), origin="center").to(values)
 
 
 def _recomputed(function: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor:

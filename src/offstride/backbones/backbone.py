@@ -18,6 +18,7 @@ from offstride.backbones.network import create_network, full_names
 from offstride.backbones.taps import Taps
 from offstride.backbones.weights import Triple, load_backbone_weights, normalisation
 from offstride.features import FeatureInfo
+from offstride.ops.crop import top_left
 
 Size = tuple[int, int]
 
@@ -119,12 +120,13 @@ class Backbone(nn.Module):
         if self._only_size not in (None, (H, W)):
             raise ValueError(f"images: this backbone takes {self._only_size} pixels only, got {(H, W)}")
         bottom, right = -H % self._multiple, -W % self._multiple
-        maps = self._maps(self.network, F.pad(images, (0, right, 0, bottom)) if bottom or right else images)
+        pads = bottom or right if isinstance(bottom, int) and isinstance(right, int) else self._multiple > 1
+        maps = self._maps(self.network, F.pad(images, (0, right, 0, bottom)) if pads else images)
         for block in self.cascade:
             maps.append(block(maps[-1]))
-        if bottom or right:
+        if pads:
             strides = [info.stride for info in self.features]
-            maps = [feature[:, :, : -(-H // s), : -(-W // s)] for feature, s in zip(maps, strides, strict=True)]
+            maps = [top_left(feature, (-(-H // s), -(-W // s))) for feature, s in zip(maps, strides, strict=True)]
         return maps
 
     def _maps(self, network: Callable[[Tensor], list[Tensor]], images: Tensor) -> list[Any]:

@@ -10,6 +10,7 @@ from offstride import __version__
 
 COMMANDS = {
     "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
+    "finetune-upsampling": ("offstride.cli.finetune_upsampling", "train a new upsampler on a frozen model"),
     "evaluate": ("offstride.cli.evaluate", "score a trained model on a data set"),
     "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
     "export": ("offstride.cli.export", "write a model for other runtimes: ONNX, torch.export"),

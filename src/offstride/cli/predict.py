@@ -18,11 +18,15 @@ from offstride.data import EvalTransform, ImageWindows, Sample
 from offstride.data.catalog import voc_colors
 from offstride.data.decode import read_image
 from offstride.data.layout import IMAGE_SUFFIXES
-from offstride.evaluate import SUBMISSIONS, label_map, open_submission
+from offstride.evaluate import SUBMISSIONS, open_submission
+from offstride.export import ExportedModel, load_exported
+from offstride.export.runtime import SUFFIXES
+from offstride.field import argmax
 from offstride.inference import InferenceProtocol, label_sliding, pixel_reader
 from offstride.models import Segmenter
 from offstride.visualize import overlay, save_label_png
 
+Model = Segmenter | ExportedModel
 Pixels = np.ndarray | ImageWindows
 Save = Callable[[Path, Pixels, np.ndarray], None]
 """Takes the place of an image's results, its pixels and its labels."""
@@ -34,7 +38,7 @@ def main(program: str, arguments: list[str]) -> int:
     """
     values = _parser(program).parse_args(arguments)
     protocol = protocol_of(values)
-    model = Segmenter.load(values.checkpoint, output_stride=values.output_stride).to(pick_device(values.device)).eval()
+    model = _load(values)
     images = find_images(values.images)
     if values.list:
         images = listed(images, values.list)
@@ -61,7 +65,7 @@ def _parser(program: str) -> ArgumentParser:
         "test server takes.",
         exit_on_error=False,
     )
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
+    result.add_argument("checkpoint", type=Path, help="model file (.safetensors), or an exported one (.onnx, .pt2)")
     result.add_argument(
         "images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'"
     )
@@ -75,6 +79,20 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
     add_protocol(result)
     return result
+
+
+def _load(values: Namespace) -> Model:
+    """The model of a checkpoint, or of an exported file."""
+    path = values.checkpoint
+    if path.suffix not in SUFFIXES:
+        return Segmenter.load(path, output_stride=values.output_stride).to(pick_device(values.device)).eval()
+    if values.output_stride is not None:
+        raise ValueError(f"output_stride: fixed in an exported file, got {values.output_stride} for {path}")
+    return load_exported(path, device="cpu" if values.device == "auto" else pick_device(values.device))
+
+
+def _device(model: Model) -> torch.device:
+    return model.device if isinstance(model, ExportedModel) else next(model.parameters()).device
 
 
 def find_images(sources: list[str]) -> dict[Path, Path]:
@@ -125,13 +143,13 @@ def listed(images: dict[Path, Path], path: Path) -> dict[Path, Path]:
     return {stems[name]: images[stems[name]] for name in names}
 
 
-def predict_file(model: Segmenter, path: Path, protocol: InferenceProtocol) -> tuple[Pixels, np.ndarray]:
+def predict_file(model: Model, path: Path, protocol: InferenceProtocol) -> tuple[Pixels, np.ndarray]:
     """Pixels and `(H, W)` labels of an image file; windows of an image of its own size are read one by one."""
     if protocol.window is None or not protocol.single_scale:
         pixels = read_image(path)
         tensor, _ = EvalTransform(model.mean, model.std)(_unlabelled(pixels, path))
-        images = tensor[None].to(next(model.parameters()).device)
-        return pixels, label_map(model, images, protocol)[0].cpu().numpy()
+        images = tensor[None].to(_device(model))
+        return pixels, argmax(protocol.field(model.field, images))[0].cpu().numpy()
     windows = ImageWindows(path)
     return windows, _label_in_parts(model, windows, protocol.window, protocol)
 
@@ -143,10 +161,10 @@ def _unlabelled(pixels: np.ndarray, path: Path) -> Sample:
 
 
 def _label_in_parts(
-    model: Segmenter, windows: ImageWindows, window: tuple[int, int], protocol: InferenceProtocol
+    model: Model, windows: ImageWindows, window: tuple[int, int], protocol: InferenceProtocol
 ) -> np.ndarray:
     H, W, _ = windows.shape
-    read = pixel_reader(windows, model.mean, model.std, next(model.parameters()).device)
+    read = pixel_reader(windows, model.mean, model.std, _device(model))
     options = {"window": window, "overlap": protocol.overlap, "flip": protocol.flip, "reduce": protocol.reduce}
     labels, row = np.empty((H, W), np.uint8 if model.config.classes <= 256 else np.int64), 0
     for band in label_sliding(model.field, read, (H, W), **options):
@@ -156,7 +174,7 @@ def _label_in_parts(
 
 
 @contextmanager
-def _saver(values: Namespace, model: Segmenter) -> Iterator[Save]:
+def _saver(values: Namespace, model: Model) -> Iterator[Save]:
     """What writes the results of an image."""
     if values.submission is None:
         yield partial(_save_pictures, values.output, model, values.alpha if values.overlays else None)
@@ -166,7 +184,7 @@ def _saver(values: Namespace, model: Segmenter) -> Iterator[Save]:
 
 
 def _save_pictures(
-    folder: Path, model: Segmenter, alpha: float | None, name: Path, pixels: Pixels, labels: np.ndarray
+    folder: Path, model: Model, alpha: float | None, name: Path, pixels: Pixels, labels: np.ndarray
 ) -> None:
     palette = model.classes.palette if model.classes else voc_colors(model.config.classes)
     target = folder / name

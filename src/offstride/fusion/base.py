@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from offstride.field import resized
 from offstride.layers import convolution
+from offstride.ops.grid import same_grid
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,11 @@ def total(maps: Iterable[Tensor], size: tuple[int, int]) -> Tensor | int:
     """Sum of maps on one grid, 0 without any. Those that share a grid are added before they are resized, which is
     linear: the three equal grids of a network of output stride 8 cost one resizing.
     """
-    sums: dict[tuple[int, int], Tensor] = {}
+    sums: list[Tensor] = []
     for each in maps:
-        grid = grid_of(each)
-        sums[grid] = sums[grid] + each if grid in sums else each
-    return sum(resized(each, size) for each in sums.values())
+        place = next((i for i, found in enumerate(sums) if same_grid(grid_of(found), grid_of(each))), None)
+        if place is None:
+            sums.append(each)
+        else:
+            sums[place] = sums[place] + each
+    return sum(resized(each, size) for each in sums)

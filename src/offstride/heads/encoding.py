@@ -47,6 +47,6 @@ class Encoding(nn.Module):
             pixels = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             codewords, smoothing = self.codewords.to(pixels), self.smoothing.to(pixels)
             squares = pixels.square().sum(1, keepdim=True) + codewords.square().sum(1, keepdim=True)
-            distances = torch.baddbmm(squares, codewords.expand(len(x), -1, -1), pixels, alpha=-2).clamp(min=0)
+            distances = torch.baddbmm(squares, codewords.expand(x.shape[0], -1, -1), pixels, alpha=-2).clamp(min=0)
             assigned = (-smoothing[:, None] * distances).softmax(1)
             return assigned @ pixels.transpose(1, 2) - assigned.sum(2, keepdim=True) * codewords

@@ -8,8 +8,9 @@ def check_pooled(pooled: Tensor, norm: nn.Module, head: str) -> None:
 
     Synchronised normalisation, which sees the images of other processes too, is not refused.
     """
-    alone = len(pooled) == 1 and pooled.shape[2:].numel() == 1
-    if alone and norm.training and isinstance(norm, nn.BatchNorm2d):
+    if not norm.training or not isinstance(norm, nn.BatchNorm2d):
+        return
+    if len(pooled) == 1 and pooled.shape[2:].numel() == 1:
         raise ValueError(
             f"images: the image pooling of {head} cannot train its batch normalisation on one image; "
             "use two or more per process, synchronised or frozen normalisation, or eval()"

@@ -54,12 +54,16 @@ labels = argmax(model.field(images))  # images: (B, 3, H, W), normalised by mode
 
 def _table(scores: Mapping[str, Any]) -> str:
     try:
-        rows = [f"| {name} | {_percent(row['iou'])} | {_percent(row['boundary_iou'])} | {_percent(row['accuracy'])} |"
-                for name, row in scores["classes"].items()]
+        rows = [
+            f"| {name} | {_percent(row['iou'])} | {_percent(row['boundary_iou'])} | {_percent(row['accuracy'])} |"
+            for name, row in scores["classes"].items()
+        ]
         means = [scores[name] for name in ("miou", "boundary_iou", "mean_accuracy")]
         images = scores["images"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"scores: expected those of an evaluation (offstride evaluate --json), lacking {error}") from error
+        raise ValueError(
+            f"scores: expected those of an evaluation (offstride evaluate --json), lacking {error}"
+        ) from error
     mean = f"| **mean** | {' | '.join(map(_percent, means))} |"
     head = "| class | IoU | boundary IoU | accuracy |\n|---|---:|---:|---:|"
     return f"{images} images{_where(scores)}, in per cent.\n\n" + "\n".join([head, *rows, mean])

@@ -58,18 +58,18 @@ class Checkpoint:
         """
         if unknown := [part for part in parts if part not in PARTS]:
             raise ValueError(f"start_parts: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
-        inside = {_named_by_part(name, config): name for name in model.state_dict()}
+        inside = {named_by_part(name, config): name for name in model.state_dict()}
         wanted = _of_parts({name: model.state_dict()[own] for name, own in inside.items()}, parts, "the model")
-        named = {_named_by_part(name, self.config): tensor for name, tensor in self.tensors.items()}
+        named = {named_by_part(name, self.config): tensor for name, tensor in self.tensors.items()}
         found = _of_parts(named, parts, "the file")
         if problems := mismatches(wanted, found):
             raise ValueError(f"start_parts: the weights do not fit the model: {problems}")
         model.load_state_dict({inside[name]: tensor for name, tensor in found.items()}, strict=False)
 
 
-def _named_by_part(name: str, config: ModelConfig) -> str:
-    """Name of a tensor with its part in front: a fusion holds the head in the model, and stands beside it in the
-    configuration.
+def named_by_part(name: str, config: ModelConfig) -> str:
+    """Name of a tensor with its part of `PARTS` in front: a fusion holds the head in the model, and stands beside it in
+    the configuration.
     """
     first, _, rest = name.partition(".")
     if first != "head" or config.fusion is None:

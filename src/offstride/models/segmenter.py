@@ -17,13 +17,12 @@ from offstride.data.catalog import ClassSet
 from offstride.features import Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
-from offstride.models.checkpoint import read_checkpoint, write_checkpoint
+from offstride.models.checkpoint import PARTS, named_by_part, read_checkpoint, write_checkpoint
 from offstride.models.config import ModelConfig
 from offstride.models.hub import WEIGHTS, find_weights, read_scores, upload, write_folder
 from offstride.models.parts import build_parts
 from offstride.models.roles import ParameterRole, parameter_roles
 from offstride.upsamplers import Upsampler
-
 
 Scores = Mapping[str, Any] | str | Path | None
 """Figures of an evaluation, or the file that holds them."""
@@ -141,6 +140,37 @@ class Segmenter(nn.Module):
         """Which parameters belong to the backbone, and which are biases, normalisation or offset convolutions."""
         return parameter_roles(self, self.backbone)
 
+    def freeze_except(self, parts: Collection[str]) -> None:
+        """Take no gradients for parameters of other parts than these.
+
+        Args:
+            parts: Some of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`, see `start_from`.
+
+        Raises:
+            ValueError: Naming parts that are unknown, or have no parameters in this model.
+        """
+        if unknown := [part for part in parts if part not in PARTS]:
+            raise ValueError(f"train_parts: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
+        part_of = {name: self.part_of(name) for name, _ in self.named_parameters()}
+        if empty := [part for part in parts if part not in part_of.values()]:
+            raise ValueError(f"train_parts: the model has no weights in {', '.join(empty)}")
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(part_of[name] in parts)
+
+    def train_only(self, parts: Collection[str]) -> None:
+        """Put modules of these parts into training mode, and all others into evaluation: no dropout there, and batch
+        statistics that stay. To be repeated after `train()`.
+        """
+        for name, module in self.named_modules():
+            module.training = not name or self.part_of(name) in parts
+
+    def part_of(self, name: str) -> str:
+        """Part that a module, a parameter or a buffer belongs to, by its name: one of those that `start_from` takes.
+
+        With a fusion, which holds the head as its `context`, `"head"` is that head and `"fusion"` the rest.
+        """
+        return named_by_part(f"{name}.", self.config).partition(".")[0]
+
     def save(self, path: str | Path) -> None:
         """Write weights, configuration and classes to one safetensors file: whole, or not at all.
 
@@ -211,7 +241,6 @@ class Segmenter(nn.Module):
         except ValueError as error:
             raise ValueError(f"checkpoint {path}: {error}") from error
         return model.to(map_location).eval()
-
 
     def save_pretrained(self, folder: str | Path, *, name: str | None = None, scores: Scores = None) -> None:
         """Write the model to a folder in the layout of the Hub, with a model card.

@@ -15,6 +15,7 @@ Coordinates outside the map are clamped to its edge. They are rationals with a k
 are taken in integers and a coordinate that is whole is whole in floating point too.
 """
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -27,6 +28,19 @@ def check_origin(origin: str) -> None:
     """Raise a `ValueError` unless `origin` is a known convention."""
     if origin not in get_args(Origin):
         raise ValueError(f"origin: expected one of {get_args(Origin)}, got {origin!r}")
+
+
+def same_grid(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two (H, W) are the same.
+
+    Where `torch.export` leaves them open they are symbols, and the same only if they are for all images: to resample a
+    map bilinearly to its own grid changes nothing, and a graph that does so is right for all.
+    """
+    if all(isinstance(length, int) for length in (*size, *other)):
+        return tuple(size) == tuple(other)
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import
+
+    return all(statically_known_true(one == two) for one, two in zip(size, other, strict=True))
 
 
 def coordinate_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -50,6 +50,34 @@ def _interpolate(values: Tensor, size: tuple[int, int], origin: Origin) -> Tenso
     return F.interpolate(values, size, mode="bilinear", align_corners=origin == "aligned")
 
 
+def bilinear_map(values: Tensor, size: tuple[int, int], *, origin: Origin) -> Tensor:
+    """Bilinear upsampling of a whole `(B, C, h, w)` map to `(B, C, H, W)`, float32 or better.
+
+    Sizes may be symbols of `torch.export`: then by operators that take them as they are.
+    """
+    if all(isinstance(length, int) for length in (*values.shape[2:], *size)):
+        return bilinear_rows(values, size, (0, size[0]), origin=origin, coarse=values.shape[2])
+    return whole_bilinear(values.to(coordinate_dtype(values.dtype)), size, origin)
+
+
+def whole_bilinear(values: Tensor, size: tuple[int, int], origin: Origin) -> Tensor:
+    """Bilinear upsampling of `(B, C, h, w)` values in standard operators: one resize, or reading along both axes."""
+    if origin != "corner":
+        return _interpolate(values, size, origin)
+    return _lerp(_lerp(values, size[0], 2), size[1], 3)
+
+
+def _lerp(values: Tensor, fine: int, axis: int) -> Tensor:
+    """One axis of the interpolation from pixel corners."""
+    coarse = values.shape[axis]
+    place = torch.arange(fine, dtype=values.dtype, device=values.device) * coarse / fine
+    low = place.floor()
+    near = values.index_select(axis, low.long())
+    far = values.index_select(axis, (low.long() + 1).clamp(max=coarse - 1))
+    fraction = (place - low)[:, None] if axis == 2 else place - low
+    return near + fraction * (far - near)
+
+
 def nearest_rows(values: Tensor, size: tuple[int, int], rows: tuple[int, int], *, origin: Origin) -> Tensor:
     """Rows of the nearest-neighbour upsampling of `(B, C, h, w)` values, which also resamples label maps `(B, h, w)` or
     coarser.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from offstride.features import FeatureInfo
 from offstride.models.parts import UPSAMPLERS, build_upsampler
+from offstride.ops.grid import Origin
 from offstride.replace.anatomy import Anatomy
 from offstride.replace.guides import guide_levels
 from offstride.upsamplers import Upsampler
@@ -49,15 +50,23 @@ def choose(
         return upsampler, {}
     if upsampler not in UPSAMPLERS:
         raise ValueError(f"upsampler: expected one of {', '.join(UPSAMPLERS)}, got {upsampler!r}")
-    settings = _completed(upsampler, options, anatomy, sizes.factor)
+    settings = start_options(upsampler, options, anatomy.origin, anatomy.classes, sizes.factor)
     features = FeatureInfo(anatomy.features, sizes.stride, anatomy.classifier)
     levels = guide_levels(sizes.channels, features)
     known = {"in_channels": anatomy.features, "classes": anatomy.classes, "levels": levels}
     return build_upsampler(upsampler, known, settings), settings
 
 
-def _completed(name: str, options: Mapping[str, Any], anatomy: Anatomy, factor: int) -> dict[str, Any]:
-    """Options with the defaults that follow from the model: its pixel convention, and a start as it was."""
+def start_options(name: str, options: Mapping[str, Any], origin: Origin, classes: int, factor: int) -> dict[str, Any]:
+    """Options of an upsampler with defaults that follow from the model: its pixel convention, and a start as it was.
+
+    Args:
+        name: One of `offstride.models.parts.UPSAMPLERS`.
+        options: Those that are given.
+        origin: Convention of the interpolation that it takes the place of.
+        classes: Number of classes, for `groups="classes"`.
+        factor: From the coarse scores to the image.
+    """
     scale = min(factor, LARGEST_SCALE)
     located = {"init": "zero", "rest": "offsets"}
     defaults: dict[str, Any] = {
@@ -68,10 +77,11 @@ def _completed(name: str, options: Mapping[str, Any], anatomy: Anatomy, factor: 
         "transposed": {"scale": factor},
     }.get(name, {})
     if "origin" in signature(UPSAMPLERS[name]).parameters:
-        defaults["origin"] = anatomy.origin
+        defaults["origin"] = origin
     settings = {**defaults, **options}
     if settings.get("groups") == "classes":
-        settings["groups"] = anatomy.classes
+        settings["groups"] = classes
     if (inner := settings.get("upsampler")) in UPSAMPLERS:
-        settings["upsampler_options"] = _completed(inner, settings.get("upsampler_options", {}), anatomy, factor)
+        inner_options = settings.get("upsampler_options", {})
+        settings["upsampler_options"] = start_options(inner, inner_options, origin, classes, factor)
     return settings

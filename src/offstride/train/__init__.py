@@ -1,5 +1,6 @@
 """Training on Lightning, by recipes."""
 
+from offstride.train.finetune import with_new_upsampler
 from offstride.train.fit import build_model, build_split, fit
 from offstride.train.history import read_history
 from offstride.train.processes import is_first_process
@@ -18,4 +19,5 @@ __all__ = [
     "fit_stages",
     "is_first_process",
     "read_history",
+    "with_new_upsampler",
 ]

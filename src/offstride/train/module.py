@@ -49,14 +49,18 @@ class SegmentationModule(L.LightningModule):
         self.train_set, self.val_set = train_set, val_set
         self.confusion = ConfusionMatrix(len(val_set.classes))
         self.automatic_optimization = recipe.schedule.accumulate == 1
+        if recipe.schedule.train_parts:
+            model.freeze_except(recipe.schedule.train_parts)
         if recipe.schedule.norm_momentum is not None:
             set_norm_momentum(model, recipe.schedule.norm_momentum)
         self.layout = torch.channels_last if recipe.schedule.channels_last else torch.contiguous_format
         self.model.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def train(self, mode: bool = True) -> "SegmentationModule":
-        """Switch to training, leaving frozen normalisation in evaluation."""
+        """Switch to training, leaving frozen parts and frozen normalisation in evaluation."""
         super().train(mode)
+        if mode and self.recipe.schedule.train_parts:
+            self.model.train_only(self.recipe.schedule.train_parts)
         frozen: dict[str, nn.Module] = {"backbone": self.model.backbone, "all": self.model}
         if self.recipe.schedule.freeze_norm in frozen:
             freeze_norm(frozen[self.recipe.schedule.freeze_norm])
@@ -84,6 +88,7 @@ class SegmentationModule(L.LightningModule):
         terms = segmentation_losses(
             decoded.main, decoded.auxiliary, labels, self.recipe.loss, scene=decoded.scene, across=across
         )
+        terms = {name: term for name, term in terms.items() if term.requires_grad}  # not those of frozen parts alone
         total = {"loss": torch.stack(list(terms.values())).sum()}
         return total | {f"loss_{name}": term.detach() for name, term in terms.items()}
 
@@ -139,7 +144,8 @@ class SegmentationModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimizer by parameter groups, with a learning rate for each iteration."""
-        optimizer = build_optimizer(parameter_groups(self.model, self.recipe.optimizer), self.recipe.optimizer)
+        groups = parameter_groups(self.model, self.recipe.optimizer, self.recipe.schedule.train_parts)
+        optimizer = build_optimizer(groups, self.recipe.optimizer)
         scheduler = build_scheduler(optimizer, self.recipe.optimizer, self.recipe.schedule.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -1,7 +1,7 @@
 """Parameter groups and the learning-rate schedule."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
     return rise * max(0.0, 1 - step / steps) ** power
 
 
-def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
-    """Parameters by learning rate and weight decay.
+def parameter_groups(model: Segmenter, recipe: OptimizerRecipe, parts: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Parameters by learning rate and weight decay; of some parts of the model only, if there are any `parts`.
 
     Everything after the backbone learns `head_multiplier` times faster, the convolutions that predict offsets
     `offset_multiplier` times faster than that, and biases `bias_multiplier` times faster than the weights of the rest.
@@ -29,6 +29,8 @@ def parameter_groups(model: Segmenter, recipe: OptimizerRecipe) -> list[dict[str
     multipliers = {"bias": recipe.bias_multiplier, "offset": recipe.offset_multiplier}
     members: dict[tuple[str, bool, float], list[nn.Parameter]] = defaultdict(list)
     for role in model.parameter_roles():
+        if parts and model.part_of(role.name) not in parts:
+            continue
         multiplier = multipliers.get(role.kind, 1.0)
         members[role.part, _decays(role, recipe), multiplier].append(role.parameter)
     return [

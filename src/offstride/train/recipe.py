@@ -231,6 +231,8 @@ class ScheduleRecipe:
         log_every: Iterations between log lines.
         freeze_norm: Whose batch normalisation keeps its statistics and parameters: of `"none"`, the `"backbone"`, or
             `"all"`.
+        train_parts: Parts that are trained, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`;
+            all others keep their weights and batch statistics, and take no gradients. Empty for the whole model.
         norm_momentum: Share that a batch has in the running statistics of batch normalisation; None for each
             layer's own, mostly 0.1. The decay of 0.9997 in DeepLabv3 is 0.0003 here.
         sync_norm: Synchronise batch normalisation over GPUs.
@@ -251,6 +253,7 @@ class ScheduleRecipe:
     checkpoint_every: int = 50
     log_every: int = 10
     freeze_norm: Literal["none", "backbone", "all"] = "none"
+    train_parts: list[str] = field(default_factory=list)
     norm_momentum: float | None = None
     sync_norm: bool = False
     precision: str = "32-true"

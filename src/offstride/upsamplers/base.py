@@ -1,14 +1,13 @@
 """What every upsampler is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField, LogitField
-from offstride.ops.grid import Origin
+from offstride.ops.grid import Origin, same_grid
 
 
 class Upsampler(nn.Module, ABC):
@@ -44,12 +43,3 @@ class Upsampler(nn.Module, ABC):
 def to_image(field: LogitField, size: tuple[int, int], origin: Origin) -> LogitField:
     """A field over the image: the field itself if it is as large, otherwise what is left is bilinear."""
     return field if same_grid(field.shape[2:], size) else BilinearField(field, size, origin)
-
-
-def same_grid(size: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether two (H, W) are the same.
-
-    Where `torch.export` leaves them open they are symbols, and not the same: to resample a map bilinearly to its own
-    grid changes nothing, and a graph that does so is right for all sizes.
-    """
-    return all(isinstance(length, int) for length in (*size, *other)) and tuple(size) == tuple(other)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LocatedField, LogitField, resized
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.ops.interpolate import bilinear_rows
-from offstride.upsamplers.base import Upsampler, same_grid
+from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid
+from offstride.ops.interpolate import bilinear_map
+from offstride.upsamplers.base import Upsampler
 
 Init = Literal["xavier", "zero"]
 Rest = Literal["scores", "offsets"]
@@ -178,7 +178,7 @@ def located(
     if same_grid((height, width), size):
         return LocatedField(scores, offsets, origin)
     if rest == "offsets" or (height >= size[0] and width >= size[1]):
-        offsets = bilinear_rows(offsets, size, (0, size[0]), origin=origin, coarse=height)
+        offsets = bilinear_map(offsets, size, origin=origin)
         return LocatedField(scores, offsets, origin)
     return BilinearField(LocatedField(scores, offsets, origin), size, origin)
 

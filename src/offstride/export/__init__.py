@@ -1,0 +1,26 @@
+"""Models as files for other runtimes: ONNX and `torch.export`, in standard operators only; and such files as models."""
+
+from offstride.export.deployable import Input, Output
+from offstride.export.info import ExportInfo
+from offstride.export.onnx_file import export_onnx, write_onnx
+from offstride.export.program import Dynamic, Exported, export_program, shortest_side
+from offstride.export.program_file import export_torch, write_program
+from offstride.export.render import render
+from offstride.export.runtime import ExportedModel, load_exported
+
+__all__ = [
+    "Dynamic",
+    "ExportInfo",
+    "Exported",
+    "ExportedModel",
+    "Input",
+    "Output",
+    "export_onnx",
+    "export_program",
+    "export_torch",
+    "load_exported",
+    "render",
+    "shortest_side",
+    "write_onnx",
+    "write_program",
+]

@@ -1,0 +1,214 @@
+"""Exported files as models that prediction can use like a `Segmenter`.
+
+Shapes: B batch, C classes, H×W image.
+"""
+
+import logging
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from offstride.data.catalog import ClassSet
+from offstride.export.files import optional
+from offstride.export.info import KEY, ExportInfo
+from offstride.export.program_file import ENTRY
+from offstride.field import DenseField, LogitField
+from offstride.models import ModelConfig
+
+Run = Callable[[Tensor], Tensor]
+"""From what a file reads to what it gives, both on the CPU."""
+
+SUFFIXES = (".onnx", ".pt2")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelField(LogitField):
+    """Labels without scores: all that a file with the argmax inside gives.
+
+    Args:
+        labels: `(B, H, W)` classes.
+        classes: Number of classes C.
+    """
+
+    labels: Tensor
+    classes: int
+
+    @property
+    def shape(self) -> torch.Size:
+        B, H, W = self.labels.shape
+        return torch.Size((B, self.classes, H, W))
+
+    @property
+    def values(self) -> Tensor:
+        raise ValueError(
+            "model: this file gives labels, and scores are needed to average over scales, windows or mirror images; "
+            "export it with --scores"
+        )
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        return self.values
+
+    def label_map(self) -> Tensor:
+        return self.labels
+
+
+class ExportedModel:
+    """A file that `export_onnx` or `export_torch` wrote, ready to run on the CPU (ONNX also on a GPU).
+
+    Args:
+        info: Its description.
+        run: Runs it.
+
+    Attributes:
+        info: Its description.
+        device: Where images are expected.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, info: ExportInfo, run: Run) -> None:
+        self.info, self._run = info, run
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model that was exported."""
+        return self.info.config
+
+    @property
+    def classes(self) -> ClassSet | None:
+        """Names and colours of the classes, if known."""
+        return self.info.classes
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean colour, in 0 … 1, that images must be normalised by."""
+        return self.info.config.mean or (0.0, 0.0, 0.0)
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of the colours, likewise."""
+        return self.info.config.std or (1.0, 1.0, 1.0)
+
+    def field(self, images: Tensor) -> LogitField:
+        """Scores, or labels alone, as a field of shape `(B, C, H, W)`.
+
+        Args:
+            images: `(B, 3, H, W)`, normalised by `mean` and `std`, whatever the file reads: where that is pixels, they
+                are found again and rounded to whole numbers.
+
+        Raises:
+            ValueError: If the file does not take images of this size.
+        """
+        self._check(images)
+        entering = self._entering(images)
+        # a file for one image at a time gets one at a time
+        parts = [entering] if self.info.batch is None else entering.split(self.info.batch)
+        found = torch.cat([self._run(part) for part in parts])
+        return DenseField(found) if self.info.output == "scores" else LabelField(found, self.config.classes)
+
+    def _check(self, images: Tensor) -> None:
+        size, least = tuple(images.shape[2:]), self.info.least
+        if self.info.size not in (None, size):
+            H, W = self.info.size or (0, 0)
+            raise ValueError(
+                f"images: this file takes {H}×{W} pixels only, got {size[0]}×{size[1]}; "
+                f"predict in windows (--sliding {H} {W}), or export it with --dynamic"
+            )
+        if min(size) < least:
+            raise ValueError(f"images: this file takes at least {least}×{least} pixels, got {size[0]}×{size[1]}")
+
+    def _entering(self, images: Tensor) -> Tensor:
+        if self.info.input == "normalised":
+            return images.float().contiguous()
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        pixels = (255 * (images * std + mean)).round().clamp(0, 255).to(torch.uint8)
+        return (pixels.permute(0, 2, 3, 1) if self.info.input == "image" else pixels).contiguous()
+
+
+def load_exported(path: str | Path, *, device: torch.device | str = "cpu", threads: int | None = None) -> ExportedModel:
+    """Open an exported file.
+
+    ONNX files run no code of their own. Those of `torch.export` are read with pickle: open none that you do not trust.
+
+    Args:
+        path: `.onnx` or `.pt2` file.
+        device: Where an ONNX file runs; images come from the CPU in any case.
+        threads: For ONNX Runtime; by default as many as torch has.
+
+    Raises:
+        ValueError: If it is no such file, not one of Offstride, or the package that runs it is not installed.
+    """
+    path, device = Path(path), torch.device(device)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"model: expected a file named {' or '.join(SUFFIXES)}, got {path}")
+    try:
+        if path.suffix == ".onnx":
+            return _open_onnx(path, device, threads or torch.get_num_threads())
+        return _open_program(path, device)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"model {path}: {error}") from error
+
+
+def _open_onnx(path: Path, device: torch.device, threads: int) -> ExportedModel:
+    runtime = optional("onnxruntime")
+    content = path.read_bytes()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # what is wrong is raised
+    try:
+        session = runtime.InferenceSession(content, options, providers=_providers(runtime, device))
+    except Exception as error:  # its errors have no common class
+        raise ValueError(f"expected an ONNX file ({' '.join(str(error).split())[:200]})") from error
+    info = _described(session.get_modelmeta().custom_metadata_map.get(KEY))
+
+    def run(images: Tensor) -> Tensor:
+        try:
+            return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        except Exception as error:
+            raise ValueError(f"model {path}: ONNX Runtime failed ({' '.join(str(error).split())[:200]})") from error
+
+    return ExportedModel(info, run)
+
+
+def _providers(runtime: object, device: torch.device) -> list[str]:
+    if device.type == "cpu":
+        return ["CPUExecutionProvider"]
+    there = runtime.get_available_providers()  # type: ignore[attr-defined]
+    if device.type != "cuda" or "CUDAExecutionProvider" not in there:
+        raise ValueError(f"device: this ONNX Runtime does not know {device}, but {', '.join(there)}")
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def _open_program(path: Path, device: torch.device) -> ExportedModel:
+    if device.type != "cpu":
+        raise ValueError(f"device: expected cpu for a file of torch.export, got {device}")
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("expected a file of torch.export")
+    texts = {ENTRY: ""}
+    logging.getLogger("torch.export").setLevel(logging.ERROR)  # tells at length what is raised below
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            module = torch.export.load(path, extra_files=texts).module()
+        except Exception as error:
+            raise ValueError(f"expected a file of torch.export ({' '.join(str(error).split())[:200]})") from error
+    info = _described(texts[ENTRY])
+
+    @torch.no_grad()
+    def run(images: Tensor) -> Tensor:
+        return module(images)
+
+    return ExportedModel(info, run)
+
+
+def _described(text: str | bytes | None) -> ExportInfo:
+    if not text:
+        raise ValueError("holds no model of Offstride")
+    return ExportInfo.from_json(text.decode() if isinstance(text, bytes) else text)
