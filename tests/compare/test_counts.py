@@ -96,5 +96,5 @@ def test_wrong_widths_and_classes_are_refused(street):
     model, dataset, _ = street
     with pytest.raises(ValueError, match="widths: expected positive"):
         count_images(model, dataset, widths=(1, 0))
-    with pytest.raises(ValueError, match="dataset: expected the 2 classes"):
+    with pytest.raises(ValueError, match="dataset: expected the classes of the model, 2 of them"):
         count_images(create_model(backbone="mobilenetv2_035", classes=2), dataset)

@@ -12,11 +12,10 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from offstride.data import EvalTransform, SampleSet
+from offstride.data import SampleSet
 from offstride.data.sample import sample_name
-from offstride.evaluate import WHOLE, LabelledImages, label_map
+from offstride.evaluate import WHOLE, predicted
 from offstride.inference import InferenceProtocol
 from offstride.metrics import BoundaryIoU, boundary_band, confusion_matrix
 from offstride.models import Segmenter
@@ -108,15 +107,13 @@ def count_images(
     Raises:
         ValueError: If the data set has no images, other classes than the model, or a width is not positive.
     """
-    _check(model, dataset, widths)
-    device, count = next(model.parameters()).device, len(dataset.classes)
-    images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
-    model.eval()
-    rows = []
-    for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
-        prediction = label_map(model, image.to(device), protocol)
-        rows.append(count_pixels(prediction, label.to(device), count, widths))
-        progress(done, len(images))
+    if not len(dataset):
+        raise ValueError("dataset: expected images, got none")
+    if not all(width >= 1 for width in widths):
+        raise ValueError(f"widths: expected positive numbers of pixels, got {(*widths,)}")
+    count = len(dataset.classes)
+    maps = predicted(model, dataset, protocol, workers, progress)
+    rows = [count_pixels(prediction, label, count, widths) for prediction, label, _ in maps]
     names = tuple(sample_name(dataset, index) for index in range(len(dataset)))
     return ImageCounts(names, tuple(widths), *(np.stack(column) for column in zip(*rows, strict=True)))
 
@@ -136,14 +133,3 @@ def _trimap(label: Tensor, width: int) -> Tensor:
     valid = label != IGNORE_INDEX
     near = boundary_band(label * valid, width, valid=valid, frame=False)
     return torch.where(near, label, IGNORE_INDEX)
-
-
-def _check(model: Segmenter, dataset: SampleSet, widths: Sequence[int]) -> None:
-    if not len(dataset):
-        raise ValueError("dataset: expected images, got none")
-    if model.config.classes != len(dataset.classes) or (model.classes and model.classes.names != dataset.classes.names):
-        raise ValueError(
-            f"dataset: expected the {model.config.classes} classes of the model, got {', '.join(dataset.classes.names)}"
-        )
-    if not all(width >= 1 for width in widths):
-        raise ValueError(f"widths: expected positive numbers of pixels, got {(*widths,)}")

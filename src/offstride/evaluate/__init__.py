@@ -1,6 +1,6 @@
 """Data, inference and metrics together: how good a model is, and how good it could be."""
 
-from offstride.evaluate.evaluation import WHOLE, Evaluation, LabelledImages, evaluate, label_map
+from offstride.evaluate.evaluation import WHOLE, Evaluation, LabelledImages, evaluate, label_map, predicted
 from offstride.evaluate.label_shards import LabelShards, encode_dataset
 from offstride.evaluate.learned_bound import (
     LabelNetwork,
@@ -41,6 +41,7 @@ __all__ = [
     "learned_bound",
     "mean_and_deviation",
     "open_submission",
+    "predicted",
     "reconstruction_bound",
     "reconstruction_bounds",
 ]

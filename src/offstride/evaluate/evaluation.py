@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,24 +115,39 @@ def evaluate(
     Raises:
         ValueError: If the data set has other classes than the model.
     """
+    classes, device = dataset.classes, next(model.parameters()).device
+    confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
+    seconds = 0.0
+    for prediction, label, spent in predicted(model, dataset, protocol, workers, progress):
+        confusion.update(prediction, label)
+        boundary.update(prediction, label)
+        seconds += spent
+    return Evaluation(classes, confusion.compute(), boundary.compute(), len(dataset), seconds)
+
+
+def predicted(
+    model: Segmenter,
+    dataset: SampleSet,
+    protocol: InferenceProtocol,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Predict every image: its predicted and its true classes, `(1, H, W)` where the model is, and the seconds that the
+    prediction took. For the arguments and errors see `evaluate`.
+    """
     classes = dataset.classes
     if len(classes) != model.config.classes or (model.classes and model.classes.names != classes.names):
         raise ValueError(
             f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}"
         )
     device = next(model.parameters()).device
-    confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
     images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
     model.eval()
-    seconds = 0.0
     for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
         start = time.perf_counter()
         prediction = label_map(model, image.to(device), protocol)
-        seconds += time.perf_counter() - start
-        confusion.update(prediction, label.to(device))
-        boundary.update(prediction, label.to(device))
+        yield prediction, label.to(device), time.perf_counter() - start
         progress(done, len(images))
-    return Evaluation(classes, confusion.compute(), boundary.compute(), len(images), seconds)
 
 
 def _listed(model: Segmenter) -> str:

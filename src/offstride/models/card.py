@@ -35,8 +35,8 @@ def model_card(config: ModelConfig, classes: ClassSet | None, name: str, scores:
 def _summary(config: ModelConfig) -> str:
     kind = f"`{config.head}`" + (f" with `{config.fusion}`" if config.fusion else "")
     return (
-        f"Semantic segmentation with [Offstride](https://pypi.org/project/offstride/): backbone `{config.backbone}` at "
-        f"output stride {config.output_stride}, head {kind}, upsampler `{config.upsampler}`, {config.classes} classes."
+        f"Semantic segmentation with Offstride: backbone `{config.backbone}` at output "
+        f"stride {config.output_stride}, head {kind}, upsampler `{config.upsampler}`, {config.classes} classes."
     )
 
 
