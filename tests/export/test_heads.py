@@ -1,0 +1,27 @@
+"""Every head and every fusion as a graph that leaves the size of images open."""
+
+import pytest
+import torch
+from small_models import Strides
+
+from offstride.export import export_program
+from offstride.fusion import FUSIONS
+from offstride.models import create_model
+from offstride.models.parts import HEADS
+
+PARTS = [{"head": name} for name in sorted(HEADS)] + [{"head": "psp", "fusion": name} for name in sorted(FUSIONS)]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda parts: "-".join(parts.values()))
+def test_scores_at_other_sizes(parts):
+    torch.manual_seed(0)
+    model = create_model(backbone="test_resnet", classes=4, output_stride=16, mean=[0.4, 0.5, 0.6], **parts).eval()
+    model.backbone = Strides(model.backbone.features)
+    graph = export_program(model, size=(64, 64), dynamic="all", output="scores").program.module()
+    for shape in ((1, 3, 48, 64), (2, 3, 37, 67)):
+        images = torch.randn(shape)
+        with torch.no_grad():
+            expected = model.field(images).dense()
+        assert expected.std() > 1e-3  # something to compare
+        spread = (expected.max() - expected.min()).item()
+        torch.testing.assert_close(graph(images), expected, rtol=0, atol=1e-5 * max(spread, 1))
