@@ -104,6 +104,14 @@ def test_variants_of_encnet(fields, parameters, gmac):
     assert found.macs / 1e9 == pytest.approx(gmac, rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [4, 16])
+def test_products_in_a_field_count(scale):
+    sizes = {"backbone": "resnet18", "classes": 5, "output_stride": 16}
+    bilinear = complexity(create_model(**sizes), (64, 96)).macs
+    model = create_model(**sizes, upsampler="transposed", upsampler_options={"scale": scale})
+    assert complexity(model, (64, 96)).macs - bilinear == 4 * 6 * (9 * 5) * (5 * scale**2)
+
+
 def test_a_model_is_not_touched_and_its_size_does_not_matter():
     model = create_model(backbone="test_resnet", classes=3, head="aspp").eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from offstride.field import SubpixelField
+from offstride.field import BilinearField, LogitField, SubpixelField
 from offstride.heads import DUpsamplingDecoder
 from offstride.models.segmenter import Segmenter
 
@@ -100,10 +100,13 @@ def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
-    """The forward pass. Fields are not rendered, except where rendering is a product of matrices (DUpsampling)."""
-    decoded = model.decode(image) if auxiliary else None
-    field = decoded.main if decoded else model.field(image)
-    if not model.upsampler.reads_scores:
+    """The forward pass. Fields are not rendered, except where rendering is a product of matrices (DUpsampling, and
+    transposed convolution, which may have bilinear interpolation above it).
+    """
+    field = model.decode(image).main if auxiliary else model.field(image)
+    if isinstance(field, BilinearField) and isinstance(field.source, LogitField):
+        field = field.source
+    if isinstance(field, SubpixelField):
         field.dense()
 
 
