@@ -32,7 +32,7 @@ class Panels:
 
 def curve_panels(report: Mapping[str, Any]) -> list[Panels]:
     """Plots of what was written down during training; none where nothing was."""
-    kinds = (("miou", "Validation mIoU, %", 100.0, ".1f"), ("loss", "Training loss, location terms included", 1.0, ".3f"))
+    kinds = (("miou", "Validation mIoU, %", 100.0, ".1f"), ("loss", "Training loss, with location terms", 1.0, ".3f"))
     plots = [_panels(report, *kind) for kind in kinds]
     return [plot for plot in plots if plot]
 
