@@ -66,12 +66,6 @@ def test_sums_over_the_images_give_the_scores_of_evaluation(street):
     np.testing.assert_allclose(ours, scores.boundary.iou.numpy()[there])
 
 
-def test_share_of_right_pixels(street):
-    _, _, counts = street
-    np.testing.assert_allclose(counts.right, counts.found[:, 0].sum(1) / counts.labelled[:, 0].sum(1))
-    assert ((counts.right >= 0) & (counts.right <= 1)).all()
-
-
 def test_a_file_holds_everything(street, tmp_path):
     _, _, counts = street
     counts.save(tmp_path / "deep" / "counts.npz")

@@ -220,8 +220,8 @@ def test_pictures_are_in_the_page():
     assert [image["alt"] for image in found.images] == [
         f"{title} of {name}" for name in ("scene7", "scene9") for title in TITLES
     ]
-    assert "1 win, up to +3.10 % 1 loss, down to −2.00 %" in found.text
-    assert "scene7 +3.10 % of its pixels" in found.text
+    assert "1 win, up to +3.10 1 loss, down to −2.00" in found.text
+    assert "scene7 +3.10 points of mIoU" in found.text
     for image, value in zip(found.images, 2 * [0, 10, 20, 30, 40], strict=True):
         data = base64.b64decode(image["src"].partition("base64,")[2])
         assert (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) == value).all()

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from offstride.compare.counts import ImageCounts
-from offstride.compare.statistics import Scoring, image_choices, percentiles, run_choices, student_interval
+from offstride.compare.statistics import (
+    Scoring,
+    image_choices,
+    image_shares,
+    percentiles,
+    run_choices,
+    student_interval,
+)
 from offstride.data import ClassSet
 
 EXTREMES = 3
@@ -206,10 +213,10 @@ def _figure(values: np.ndarray, difference: dict[str, Any] | None) -> dict[str, 
 
 
 def extremes(entry: Entry, baseline: Entry, count: int = EXTREMES) -> dict[str, list[dict[str, Any]]]:
-    """The images where a method wins and loses most against another: by the share of pixels that are right, averaged
-    over the runs.
+    """The images that add most to the difference of a method's mIoU to another's, and those that take most away; see
+    `image_shares`.
     """
-    gained = np.mean([run.right for run in entry.runs], 0) - np.mean([run.right for run in baseline.runs], 0)
+    gained = image_shares(entry.runs, baseline.runs)
     names = entry.runs[0].names
     order = [int(index) for index in np.argsort(-gained, kind="stable") if not math.isnan(gained[index])]
 

@@ -53,12 +53,6 @@ class ImageCounts:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def right(self) -> np.ndarray:
-        """`(N,)` share of the labelled pixels of an image that are right; NaN where none are labelled."""
-        total = self.labelled[:, 0].sum(-1)
-        return np.divide(self.found[:, 0].sum(-1), total, out=np.full(len(self), np.nan), where=total > 0)
-
     def save(self, path: Path) -> None:
         """Write a compressed `.npz` file, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,28 @@ class Scoring:
         return np.concatenate([np.stack(columns, 1), iou[:, 0]], 1)
 
 
+def image_shares(runs: Sequence[ImageCounts], baseline: Sequence[ImageCounts]) -> np.ndarray:
+    """What every image adds to the difference of two methods' mIoU, `(N,)`: the shares add up to it.
+
+    With T true and U united pixels of a class over all images, T/U - T'/U' is the sum over images of
+    (dT - dU T'/U') / U, where dT and dU are differences of the image's own counts: an image counts for a class by its
+    pixels, and a rare class counts as much as a common one. The mIoU is that of all runs' pixels together, over the
+    classes that both methods have a score for.
+    """
+    (found, union), (base_found, base_union) = _pooled(runs), _pooled(baseline)
+    score = _ratio(base_found.sum(0), base_union.sum(0))  # (C,)
+    shares = _ratio(found - base_found - (union - base_union) * score, np.broadcast_to(union.sum(0), union.shape))
+    return _mean(shares)
+
+
+def _pooled(runs: Sequence[ImageCounts]) -> tuple[np.ndarray, np.ndarray]:
+    """`(N, C)` true and united pixels, means over the runs."""
+    found, predicted, labelled = (
+        np.mean([getattr(run, name)[:, 0] for run in runs], 0) for name in ("found", "predicted", "labelled")
+    )
+    return found, predicted + labelled - found
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 

@@ -32,7 +32,7 @@ class ComparisonPicture:
         entry: Name of the entry.
         kind: Whether it is among the images where it wins most or where it loses most.
         name: Of the image.
-        difference: Share of the image's pixels that the entry has more right, negative: more wrong.
+        difference: What it adds to the entry's difference in mIoU, a share of 1.
         pictures: Title -> uint8 (H, W, 3), in the order shown: the image, the truth, the labels of the baseline and of
             the entry, and which of them errs where, in the colours of `compare_errors`.
 
