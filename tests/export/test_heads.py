@@ -1,10 +1,12 @@
 """Every head and every fusion as a graph that leaves the size of images open."""
 
+from math import ceil
+
 import pytest
 import torch
 from small_models import Strides
 
-from offstride.export import export_program
+from offstride.export import export_program, shortest_side
 from offstride.fusion import FUSIONS
 from offstride.models import create_model
 from offstride.models.parts import HEADS
@@ -25,3 +27,22 @@ def test_scores_at_other_sizes(parts):
         assert expected.std() > 1e-3  # something to compare
         spread = (expected.max() - expected.min()).item()
         torch.testing.assert_close(graph(images), expected, rtol=0, atol=1e-5 * max(spread, 1))
+
+
+@pytest.mark.parametrize("scale", [1, 3, 4])
+def test_an_upsampler_inside_a_head(scale):
+    torch.manual_seed(0)
+    options = {"upsampler": "lau", "upsampler_options": {"scale": scale}}
+    model = create_model(
+        backbone="test_resnet", classes=4, output_stride=16, head="deeplabv3plus", head_options=options
+    )
+    model.backbone = Strides(model.backbone.features)
+    least = shortest_side(model.eval())
+    reached = [scale * ceil(side / 16) >= ceil(side / 4) for side in range(200)]
+    assert set(reached[least:]) == {scale >= 4}
+    assert least == 32 or reached[least - 1]
+    graph = export_program(model, size=(64, 64), dynamic="all", output="scores").program.module()
+    images = torch.randn(1, 3, least, least + 5)
+    with torch.no_grad():
+        expected = model.field(images).dense()
+    torch.testing.assert_close(graph(images), expected, rtol=0, atol=1e-5 * (expected.max() - expected.min()).item())

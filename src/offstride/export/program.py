@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from offstride.export.deployable import Deployable, Input, Output
@@ -74,13 +75,17 @@ def shortest_side(model: Segmenter) -> int:
     Every feature has two pixels then, and an upsampler that covers a part of the factor does not reach the image: on
     the smallest images, whose grid is rounded up, it would.
     """
-    stride, coarse = model.backbone.features[-1].stride, model.head.out_stride
-    scales = [getattr(part, "scale", 1) for part in model.upsampler.modules() if isinstance(part, Upsampler)]
-    return max(2 * stride, *(_beyond(scale, coarse) for scale in scales))
+    last, coarse = model.backbone.features[-1].stride, model.head.out_stride
+    within = [coarse * (_beyond(scale, last // coarse) - 1) + 1 for scale in _scales(model.head)]  # on the head's grid
+    return max(2 * last, *(_beyond(scale, coarse) for scale in _scales(model.upsampler)), *within)
+
+
+def _scales(module: nn.Module) -> list[int]:
+    return [getattr(part, "scale", 1) for part in module.modules() if isinstance(part, Upsampler)]
 
 
 def _beyond(scale: int, stride: int) -> int:
-    """From which length on `scale` times a grid of a stride is shorter than the image; 1 if it never is."""
+    """From which length on `scale` times a grid of a stride is shorter than what it covers; 1 if it never is."""
     if scale >= stride:
         return 1
     return max(side for side in range(1, stride * stride + 1) if scale * -(-side // stride) >= side) + 1
