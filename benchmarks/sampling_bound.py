@@ -63,11 +63,14 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--count", type=int, help="number of scenes, where they are procedural")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of scenes, where they are procedural")
     parser.add_argument("--reaches", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--block", type=int, default=1)
     parser.add_argument("--name", required=True)
     arguments = parser.parse_args()
-    dataset = build_dataset(arguments.data, arguments.split, root=arguments.root)
+    scenes = {name: value for name in ("count", "size") if (value := getattr(arguments, name)) is not None}
+    dataset = build_dataset(arguments.data, arguments.split, root=arguments.root, **scenes)
     runs = [counts_of(path, dataset, arguments.reaches) for path in arguments.checkpoints]
     names = {0: "bilinear"} | {reach: f"best of {4 * reach**2} locations" for reach in arguments.reaches}
     entries = [Entry(name, [run[reach] for run in runs]) for reach, name in names.items()]
