@@ -26,7 +26,7 @@ OPTIONS = {
     "carafe": {"scale": 4},
     "dysample": {"scale": 4},
     "lau": {"scale": 8},
-    "residual": {"upsampler": "lau", "upsampler_options": {"scale": 4}},
+    "residual": {"upsampler": "lau", "upsampler_options": {"scale": 2}},
 }
 
 

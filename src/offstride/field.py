@@ -309,34 +309,6 @@ class SubpixelField(LogitField):
         return fine[:, :, start - r * first : stop - r * first, : self.size[1]]
 
 
-@dataclass(frozen=True, eq=False)
-class SumField(LogitField):
-    """Scores that several fields of one shape add up to.
-
-    Args:
-        parts: At least one; `values` are those of the first.
-    """
-
-    parts: Sequence[LogitField]
-
-    def __post_init__(self) -> None:
-        shapes = [tuple(part.shape) for part in self.parts]
-        if not shapes or any(shape != shapes[0] for shape in shapes):
-            raise ValueError(f"parts: expected fields of one shape, got {shapes or 'none'}")
-
-    @property
-    def shape(self) -> torch.Size:
-        return self.parts[0].shape
-
-    @property
-    def values(self) -> Tensor:
-        return self.parts[0].values
-
-    def rows(self, start: int, stop: int) -> Tensor:
-        rendered = [part.rows(start, stop) for part in self.parts]
-        return torch.stack(rendered).sum(0) if len(rendered) > 1 else rendered[0]
-
-
 def pixel_losses(
     field: LogitField,
     labels: Tensor,

@@ -11,7 +11,6 @@ from offstride.field import (
     LogitField,
     NearestField,
     SubpixelField,
-    SumField,
 )
 
 
@@ -30,7 +29,6 @@ def fields(origin):
         yield f"located {M}", LocatedField(scores, 3 * draw(2, 2 * M, 21, 34), origin)
     yield "one pixel", LocatedField(scores[:, :, :1, :1], draw(2, 2, 4, 5), origin)
     yield "composed", BilinearField(LocatedField(scores, draw(2, 2, 10, 14), origin), (19, 30), origin)
-    yield "sum", SumField((BilinearField(scores, (9, 9), origin), NearestField(scores, (9, 9), origin)))
     windows = draw(4, 4, 3, 6), draw(4, 4, 3)
     yield "subpixel", SubpixelField(scores, *windows, (20, 28))
     yield "cropped", SubpixelField(scores, *windows, (18, 25), torch.tensor(1.7))

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from offstride.features import FeatureInfo, Guides
-from offstride.field import BilinearField, SumField, cross_entropy
+from offstride.field import BilinearField, cross_entropy
 from offstride.models import create_model
-from offstride.upsamplers import LaU, PixelShuffle, Residual
+from offstride.upsamplers import Bilinear, LaU, PixelShuffle, Residual
 
 LEVELS = (FeatureInfo(6, 4, "fine"), FeatureInfo(8, 16, "coarse"))
 
@@ -16,14 +16,36 @@ def inputs(size=(50, 37)):
     return torch.randn(2, 3, h, w), torch.randn(2, 8, h, w), size, Guides(None, [fine, torch.randn(2, 8, h, w)])
 
 
-@pytest.mark.parametrize("size", [(50, 37), (1, 1)])
-def test_at_first_it_is_what_it_stands_beside(size):
+@pytest.mark.parametrize("size", [(50, 37), (64, 32), (1, 1)])
+def test_at_first_the_coarse_scores_go_to_the_image_in_two_steps(size):
     scores, features, size, guides = inputs(size)
+    fine = guides.levels[0].shape[2:]
     rendered = Residual(3, LEVELS).eval()(scores, features, size, guides).dense()
-    torch.testing.assert_close(rendered, F.interpolate(scores, size, mode="bilinear"))
-    lau = LaU(8, 8)
+    between = F.interpolate(scores, fine, mode="bilinear")
+    torch.testing.assert_close(rendered, F.interpolate(between, size, mode="bilinear"))
+    lau = LaU(8, 4)
     rendered = Residual(3, LEVELS, lau).eval()(scores, features, size, guides).dense()
-    torch.testing.assert_close(rendered, lau(scores, features, size).dense())
+    between = lau(scores, features, fine).dense()
+    torch.testing.assert_close(rendered, F.interpolate(between, size, mode="bilinear"))
+
+
+@pytest.mark.parametrize("origin", ["corner", "aligned"])
+def test_two_steps_are_one_where_grids_lie_on_each_other(origin):
+    """The kinks of bilinear interpolation are then among the points of the finer grid."""
+    g, v, factor = (13, 9, 4) if origin == "aligned" else (12, 8, 4)
+    scores, features, _, guides = inputs()
+    size = (4 * (g - 1) + 1, 4 * (v - 1) + 1) if origin == "aligned" else (4 * g, 4 * v)
+    scores = scores[..., : (g - 1) // factor + 1, : (v - 1) // factor + 1]
+    fine = Guides(None, [guides.levels[0][..., :g, :v]])
+    found = Residual(3, LEVELS, Bilinear(origin=origin), origin=origin).eval()(scores, features, size, fine)
+    torch.testing.assert_close(found.dense(), BilinearField(scores, size, origin).dense())
+
+
+def test_scores_that_are_fine_already_stay_where_they_are():
+    _, features, size, guides = inputs()
+    scores = torch.randn(2, 3, *guides.levels[0].shape[2:])
+    found = Residual(3, LEVELS).eval()(scores, features, size, guides)
+    assert torch.equal(found.dense(), BilinearField(scores, size).dense())
 
 
 def test_fine_scores_are_added():
@@ -31,7 +53,7 @@ def test_fine_scores_are_added():
     upsampler = Residual(3, LEVELS).eval()
     torch.nn.init.normal_(upsampler.classify.weight)
     fine = upsampler.classify(upsampler.refine(guides.levels[0]))
-    expected = sum(F.interpolate(each, size, mode="bilinear") for each in (scores, fine))
+    expected = F.interpolate(F.interpolate(scores, fine.shape[2:], mode="bilinear") + fine, size, mode="bilinear")
     torch.testing.assert_close(upsampler(scores, features, size, guides).dense(), expected)
 
 
@@ -65,7 +87,3 @@ def test_what_does_not_fit_is_refused():
         Residual(3, LEVELS, channels=0)
     with pytest.raises(ValueError, match="guides: expected"):
         Residual(3, LEVELS)(*inputs()[:3])
-    with pytest.raises(ValueError, match="parts: expected fields of one shape"):
-        SumField([BilinearField(torch.zeros(1, 2, 2, 2), (4, 4)), BilinearField(torch.zeros(1, 2, 2, 2), (4, 5))])
-    with pytest.raises(ValueError, match="got none"):
-        SumField([])

@@ -108,8 +108,8 @@ def _parser(program: str) -> ArgumentParser:
         prog=program,
         usage=f"{program} CHECKPOINT [--upsampler NAME] --data.root FOLDER --output FOLDER [--SECTION.SETTING VALUE]",
         description="Train a new upsampler on a model whose backbone, head and classifier stay as they are, batch "
-        "statistics included. In place of bilinear upsampling, lau, dysample, deformable and residual start as that. "
-        "Prints scores on the val split before and after. A run that was stopped goes on with --resume.",
+        "statistics included. In place of bilinear upsampling, lau, dysample and deformable start as that. Prints "
+        "scores on the val split before and after. A run that was stopped goes on with --resume.",
         exit_on_error=False,
     )
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")

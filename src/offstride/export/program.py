@@ -13,7 +13,7 @@ from offstride.export.deployable import Deployable, Input, Output
 from offstride.export.info import ExportInfo
 from offstride.export.lowering import lowered
 from offstride.models import Segmenter
-from offstride.upsamplers import Upsampler
+from offstride.upsamplers import Residual, Upsampler
 
 Dynamic = Literal["all", "batch", "none"]
 """What is left open: the number of images and their size, the number alone, or nothing."""
@@ -76,12 +76,16 @@ def shortest_side(model: Segmenter) -> int:
     the smallest images, whose grid is rounded up, it would.
     """
     last, coarse = model.backbone.features[-1].stride, model.head.out_stride
-    within = [coarse * (_beyond(scale, last // coarse) - 1) + 1 for scale in _scales(model.head)]  # on the head's grid
-    return max(2 * last, *(_beyond(scale, coarse) for scale in _scales(model.upsampler)), *within)
+    upsampler, finest = model.upsampler, 1
+    if isinstance(upsampler, Residual):
+        upsampler, finest = upsampler.upsample, upsampler.stride
+    return max(2 * last, _within(model.head, last, coarse), _within(upsampler, coarse, finest))
 
 
-def _scales(module: nn.Module) -> list[int]:
-    return [getattr(part, "scale", 1) for part in module.modules() if isinstance(part, Upsampler)]
+def _within(module: nn.Module, stride: int, fine: int) -> int:
+    """From which length on no upsampler in a module, from one stride to a finer one, reaches more than its own part."""
+    scales = [getattr(part, "scale", 1) for part in module.modules() if isinstance(part, Upsampler)]
+    return max((fine * (_beyond(scale, stride // fine) - 1) + 1 for scale in scales), default=1)
 
 
 def _beyond(scale: int, stride: int) -> int:

@@ -22,7 +22,6 @@ from offstride.field import (
     LogitField,
     NearestField,
     SubpixelField,
-    SumField,
 )
 from offstride.ops.crop import top_left
 from offstride.ops.grid import Origin, nearest
@@ -55,11 +54,6 @@ def _nearest(field: NearestField) -> Tensor:
     (h, w), (H, W) = field.scores.shape[2:], field.size
     y, x = (nearest(fine, n, field.origin, device=field.scores.device) for fine, n in ((H, h), (W, w)))
     return field.scores.index_select(2, y).index_select(3, x)
-
-
-@render.register
-def _sum(field: SumField) -> Tensor:
-    return sum((render(part) for part in field.parts[1:]), render(field.parts[0]))
 
 
 @render.register

@@ -38,9 +38,9 @@ def replace_upsampling(
 ) -> ReplacedModel:
     """A model of others that ends in a learned upsampler in place of its interpolation.
 
-    With LaU, DySample, the deformable convolution or a residual its output equals the original's at first, because they
-    start from nothing: training goes on from where it was. Before anything is returned, the model with a plain bilinear
-    upsampler is run on the example and compared with the original, so that what is not understood is refused.
+    With LaU, DySample or the deformable convolution its output equals the original's at first, because they start from
+    nothing: training goes on from where it was. Before anything is returned, the model with a plain bilinear upsampler
+    is run on the example and compared with the original, so that what is not understood is refused.
 
     Args:
         model: Of torchvision (FCN, DeepLabV3, LRASPP), segmentation_models_pytorch (with a decoder that ends in an

@@ -15,9 +15,9 @@ def with_new_upsampler(
 ) -> ModelRecipe:
     """The model of a file with another upsampler, to be trained with `schedule.train_parts: [upsampler]`.
 
-    All other parts start from the file. In place of bilinear upsampling LaU, DySample, the deformable convolution and
-    the residual start as that, so that scores are the file's at first, up to rounding; others start near it, and in
-    place of an upsampler that has been trained all start anew.
+    All other parts start from the file. In place of bilinear upsampling LaU, DySample and the deformable convolution
+    start as that, so that scores are the file's at first, up to rounding; others start near it, and in place of an
+    upsampler that has been trained all start anew.
 
     Args:
         checkpoint: File that `Segmenter.save` wrote.

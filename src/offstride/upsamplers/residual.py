@@ -1,6 +1,6 @@
-"""Fine scores beside the coarse ones that another upsampler brings: what a coarse grid has lost cannot be moved.
+"""Scores of fine features added to the coarse ones: what a coarse grid has lost cannot be moved.
 
-Shapes: B batch, C classes, D channels of a fine feature, h×w coarse grid, H×W image.
+Shapes: B batch, C classes, h×w coarse grid, g×v grid of a fine feature, H×W image.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
-from offstride.field import BilinearField, LogitField, SumField
+from offstride.field import BilinearField, LogitField
 from offstride.layers import convolution
 from offstride.ops.grid import Origin, check_origin
 from offstride.upsamplers.base import Upsampler
@@ -16,17 +16,17 @@ from offstride.upsamplers.bilinear import Bilinear
 
 
 class Residual(Upsampler):
-    """A fine feature of the backbone gets a classifier of its own, whose scores, upsampled bilinearly, are added to the
-    coarse ones that another upsampler brings to the image (ours; the skip connections of FCN, Long et al., CVPR 2015,
-    add before they upsample). At first they are zero.
+    """Fine features get a classifier of their own. Its scores are added, on their grid, to the coarse ones that another
+    upsampler brings there, and the sum goes on to the image bilinearly: the skip connections of FCN (Long et al., CVPR
+    2015, §4.2), with a 3×3 convolution between features and classifier. At first the fine scores are zero.
 
     Args:
         classes: Number of classes C.
         levels: What the backbone returns.
-        upsample: What brings the coarse scores to the image; bilinear by default.
+        upsample: What brings the coarse scores to the grid of the fine feature; bilinear by default.
         stride: Stride of the fine feature.
         channels: Channels of the 3×3 convolution between feature and classifier.
-        origin: Pixel convention of the fine scores.
+        origin: Pixel convention from there to the image.
 
     Raises:
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
@@ -49,6 +49,7 @@ class Residual(Upsampler):
         self.upsample = Bilinear(origin=origin) if upsample is None else upsample
         if not self.upsample.reads_scores:
             raise ValueError(f"upsampler: expected one that reads scores, got {type(self.upsample).__name__}")
+        self.stride = stride
         self.level = level_of_stride(levels, stride)
         self.refine = convolution(levels[self.level].channels, channels, 3)
         self.classify = nn.Conv2d(channels, classes, 1)
@@ -66,4 +67,5 @@ class Residual(Upsampler):
         if not guides.levels:
             raise ValueError("guides: expected the features of the backbone, got none")
         fine = self.classify(self.refine(guides.levels[self.level]))
-        return SumField((self.upsample(scores, features, size, guides), BilinearField(fine, size, self.origin)))
+        coarse = self.upsample(scores, features, (fine.shape[2], fine.shape[3]), guides).dense()
+        return BilinearField(coarse + fine, size, self.origin)
