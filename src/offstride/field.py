@@ -129,6 +129,10 @@ class DenseField(LogitField):
         self.check_rows(start, stop)
         return self.scores[:, :, start:stop].to(coordinate_dtype(self.scores.dtype))
 
+    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
+        """At once: where all scores are there, bands would save little, and pad the gradient of each to the whole."""
+        return pixel_cross_entropy(self.rows(0, self.shape[2]), labels, **criterion)
+
 
 @dataclass(frozen=True, eq=False)
 class BilinearField(LogitField):
