@@ -47,6 +47,7 @@ _ALL = (
     _variant("lau+off", "LaU, half of the stride, then bilinear ×2; offset-guided loss", _LAU, "guided"),
     _variant("lau+reg", "LaU, half of the stride, then bilinear ×2; offset-regression loss", _LAU, "regression"),
     _variant("lau+guide", "LaU whose offsets also see features of stride 4; cross-entropy alone", guide_stride=4),
+    _variant("residual", "scores of features of stride 4, added to the coarse ones", "Long et al. 2015"),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}
 """What `offstride compare --upsamplers` knows by name, besides the other upsamplers and recipe files."""
