@@ -67,6 +67,16 @@ def test_both_learn():
     assert all(parameter.grad.abs().sum() > 0 for name, parameter in upsampler.named_parameters() if "bias" not in name)
 
 
+@pytest.mark.parametrize("name", ["carafe", "joint_bilateral", "sapa", "transposed"])
+def test_others_see_the_image_and_the_features_on_the_finer_grid(name):
+    options = {"upsampler": name, "upsampler_options": {}}
+    model = create_model(backbone="mobilenetv2_035", classes=3, upsampler="residual", upsampler_options=options)
+    field = model.eval().field(torch.randn(2, 3, 50, 70))
+    assert type(field) is BilinearField
+    assert field.source.shape == (2, 3, 13, 18)
+    assert field.dense().isfinite().all()
+
+
 def test_a_model_names_what_stands_beside():
     options = {"stride": 4, "upsampler": "dysample", "upsampler_options": {"scale": 4}}
     model = create_model(backbone="mobilenetv2_035", classes=3, upsampler="residual", upsampler_options=options)

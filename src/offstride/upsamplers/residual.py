@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
-from offstride.field import BilinearField, LogitField
+from offstride.field import BilinearField, LogitField, resized
 from offstride.layers import convolution
 from offstride.ops.grid import Origin, check_origin
 from offstride.upsamplers.base import Upsampler
@@ -67,5 +67,8 @@ class Residual(Upsampler):
         if not guides.levels:
             raise ValueError("guides: expected the features of the backbone, got none")
         fine = self.classify(self.refine(guides.levels[self.level]))
-        coarse = self.upsample(scores, features, (fine.shape[2], fine.shape[3]), guides).dense()
+        grid = (fine.shape[2], fine.shape[3])
+        if guides.image is not None:
+            guides = guides._replace(image=resized(guides.image, grid))
+        coarse = self.upsample(scores, features, grid, guides).dense()
         return BilinearField(coarse + fine, size, self.origin)
