@@ -100,7 +100,7 @@ def errors_of(kind, origin, dtype):
     if terms is None:
         found = kernels.bilinear(scores, labels, divisors[0], origin=origin, gradient=True, **options)
     else:
-        found = kernels.located(scores, offsets, labels, divisors, origin=origin, gradient=True, **terms, **options)
+        found = kernels.displaced(scores, offsets, labels, divisors, origin=origin, gradient=True, **terms, **options)
     torch.use_deterministic_algorithms(False)
     result = {"ours": [error(ours, right) for ours, right in zip(found, exact, strict=True)]}
     if dtype == torch.float32 and origin == "center" and kind in ("bilinear", "located", "located, fixed point"):
@@ -159,7 +159,7 @@ def methods(size, quick):
         return loss, *torch.autograd.grad(loss, leaves)
 
     def located(**terms):
-        return kernels.located(
+        return kernels.displaced(
             scores, offsets, labels, divisors(), origin="center", gradient=True, **(TERMS | terms), **PLAIN
         )
 

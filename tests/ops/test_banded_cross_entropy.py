@@ -34,7 +34,7 @@ def leaves_of(*tensors):
 
 
 def located(scores, offsets, labels, options, *, gradient=True, divisors=DIVISORS):
-    return banded.located(
+    return banded.displaced(
         scores, offsets, labels, divisors, **options.of_loss(), **options.of_place(), gradient=gradient
     )
 
@@ -75,9 +75,9 @@ def check_located(scores, offsets, labels, options, tolerance=1e-10):
 def check_located_pixels(scores, offsets, labels, options, tolerance=1e-10):
     leaves = leaves_of(scores, offsets)
     pixels = dense_pixels(render(*leaves, options.origin), labels, options)
-    close(banded.located_pixels(scores, offsets, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
+    close(banded.displaced_pixels(scores, offsets, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
     upstream = torch.randn(pixels.shape)
-    found = banded.located_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
+    found = banded.displaced_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
     for ours, theirs in zip(found, torch.autograd.grad(pixels, leaves, upstream.double()), strict=True):
         close(ours.double(), theirs, tolerance)
 
@@ -208,7 +208,7 @@ def test_the_better_precision_counts(scores, offsets):
     tensors = tensors[0].to(scores), tensors[1].to(offsets), tensors[2]
     check_located(*tensors, Options(guided=0.3, regression=0.1), 1e-6)
     assert located(*tensors, Options(guided=0.3))[0].dtype == scores
-    assert banded.located_pixels(*tensors, **Options().of_loss()).dtype == scores
+    assert banded.displaced_pixels(*tensors, **Options().of_loss()).dtype == scores
 
 
 # Single precision: no worse than dense single precision by more than half.
@@ -281,7 +281,7 @@ def test_located_in_single_precision(scale, place, way):
     loss = dense_located(*leaves, labels, DIVISORS.double(), options, noise)
     exact = loss.detach(), *torch.autograd.grad(loss, leaves)
     leaves = [scores.requires_grad_(), offsets.requires_grad_()]
-    loss = reference.located(*leaves, labels, DIVISORS, **options.of_loss(), **options.of_place())
+    loss = reference.displaced(*leaves, labels, DIVISORS, **options.of_loss(), **options.of_place())
     dense = loss.detach(), *torch.autograd.grad(loss, leaves)
     assert_no_worse(located(scores, offsets, labels, options), dense, exact)
 
@@ -326,7 +326,7 @@ def test_nan_offsets_are_seen_where_they_count(place, way):
     assert loss.isnan()
     assert to_scores.isnan().any()
     assert to_offsets[0, :, 5, 6].isnan().any()
-    pixels = banded.located_pixels(scores, offsets, labels, **Options().of_loss())
+    pixels = banded.displaced_pixels(scores, offsets, labels, **Options().of_loss())
     assert pixels.isnan().nonzero().tolist() == [[0, 5, 6]]
 
 
@@ -356,8 +356,8 @@ def run_all(scores, offsets, labels):
     yield from banded.bilinear(scores, labels, DIVISORS[0], **options, gradient=True)
     yield banded.bilinear_pixels(scores, labels, **options)
     yield banded.bilinear_pixels_backward(upstream, scores, labels, **options)
-    yield banded.located_pixels(scores, offsets, labels, **options)
-    yield from banded.located_pixels_backward(upstream, scores, offsets, labels, **options)
+    yield banded.displaced_pixels(scores, offsets, labels, **options)
+    yield from banded.displaced_pixels_backward(upstream, scores, offsets, labels, **options)
     for place in PLACES:
         yield from located(scores, offsets, labels, replace(Options(), **place))
 

@@ -92,15 +92,15 @@ def check_bilinear(scores, labels, options, errors):
 
 def check_located(scores, offsets, labels, options, errors):
     terms = options.of_loss() | options.of_place()
-    found = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)
-    dense = with_gradients(lambda *x: reference.located(*x, labels, DIVISORS, **terms), scores, offsets)
+    found = cpu.displaced(scores, offsets, labels, DIVISORS, **terms, gradient=True)
+    dense = with_gradients(lambda *x: reference.displaced(*x, labels, DIVISORS, **terms), scores, offsets)
 
     def exactly(*leaves):
         noise = 2**13 * EPS
         return dense_located(*leaves, labels, DIVISORS.double(), options, noise)
 
     errors.add(found, dense, with_gradients(exactly, scores.double(), offsets.double()))
-    alone = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=False)
+    alone = cpu.displaced(scores, offsets, labels, DIVISORS, **terms, gradient=False)
     assert torch.equal(alone[0], found[0])
 
 
@@ -109,13 +109,13 @@ def check_but_for_ties(scores, offsets, labels, options):
     which single precision has many that are 0.
     """
     terms = options.of_loss() | options.of_place()
-    found = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)
+    found = cpu.displaced(scores, offsets, labels, DIVISORS, **terms, gradient=True)
 
     def exactly(*leaves):
         return dense_located(*leaves, labels, DIVISORS.double(), options, 2**13 * EPS)
 
     exact = with_gradients(exactly, scores.double(), offsets.double())
-    dense = reference.located(scores, offsets, labels, DIVISORS, **terms)
+    dense = reference.displaced(scores, offsets, labels, DIVISORS, **terms)
     ties = 2e-3 if options.origin == "aligned" else 1e-4  # many pixels of small aligned maps lie on coarse ones
     assert distance(found[0], exact[0]) <= max(ties, 1.5 * distance(dense, exact[0]))
     for ours, theirs in zip(found[1:], exact[1:], strict=True):
@@ -178,10 +178,10 @@ def test_zero_offsets_are_bilinear_and_all_of_them_penalised(isa, origin):
     still = torch.zeros_like(offsets)
     options = Options(origin, guided=0.5)
     terms = options.of_loss() | options.of_place()
-    loss, gradient, _ = cpu.located(scores, still, labels, DIVISORS, **terms, gradient=True)
+    loss, gradient, _ = cpu.displaced(scores, still, labels, DIVISORS, **terms, gradient=True)
     torch.testing.assert_close(loss, 1.5 * plain[0], rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, 1.5 * plain[1], rtol=1e-4, atol=1e-6)
-    spared = cpu.located(scores, still, labels, DIVISORS, **(terms | {"ties": "spare"}), gradient=False)[0]
+    spared = cpu.displaced(scores, still, labels, DIVISORS, **(terms | {"ties": "spare"}), gradient=False)[0]
     torch.testing.assert_close(spared, plain[0], rtol=1e-6, atol=0)
 
 
@@ -199,8 +199,8 @@ def test_pixel_losses(isa, scale, options):
     exact = dense_pixels(render(leaf, still, "center"), labels, options)
     assert distance(found, exact.detach()) < 1e-6
     assert distance(gradient, torch.autograd.grad(exact, leaf, upstream.double())[0]) < 1e-5
-    found = cpu.located_pixels(scores, offsets, labels, **options.of_loss())
-    gradients = cpu.located_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
+    found = cpu.displaced_pixels(scores, offsets, labels, **options.of_loss())
+    gradients = cpu.displaced_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
     leaves = [tensor.double().requires_grad_() for tensor in (scores, offsets)]
     exact = dense_pixels(render(*leaves, "center"), labels, options)
     assert distance(found, exact.detach()) < 1e-6
@@ -213,7 +213,7 @@ def test_nothing_but_ignored_pixels(isa):
     labels = torch.full_like(labels, 255)
     for found in (
         cpu.bilinear(scores, labels, DIVISORS[0], **Options().of_loss(), gradient=True),
-        cpu.located(
+        cpu.displaced(
             scores,
             offsets,
             labels,
@@ -234,7 +234,7 @@ def test_offsets_that_are_no_numbers(isa, bad, place):
     labels[:, 0, :4] = 1
     offsets[:, :, 0, :4] = bad
     options = Options(**place)
-    loss, to_scores, to_offsets = cpu.located(
+    loss, to_scores, to_offsets = cpu.displaced(
         scores, offsets, labels, DIVISORS, **options.of_loss(), **options.of_place(), gradient=True
     )
     if bad != bad:
@@ -253,7 +253,7 @@ def test_scores_that_are_no_numbers_make_the_loss_nan(isa, bad):
     scores[0, 3, 2, 2] = bad
     assert cpu.bilinear(scores, labels, DIVISORS[0], **Options().of_loss(), gradient=True)[0].isnan()
     terms = Options().of_loss() | Options().of_place()
-    assert cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)[0].isnan()
+    assert cpu.displaced(scores, offsets, labels, DIVISORS, **terms, gradient=True)[0].isnan()
 
 
 def test_labels_are_compared_as_numbers(isa):
@@ -271,7 +271,7 @@ def test_the_number_of_threads_changes_no_bit(isa):
     try:
         for count in (1, 2, 3, 2):
             torch.set_num_threads(count)
-            located = cpu.located(
+            located = cpu.displaced(
                 scores, offsets, labels, DIVISORS, **options.of_loss(), **options.of_place(), gradient=True
             )
             runs.append((*located, *cpu.bilinear(scores, labels, DIVISORS[0], **options.of_loss(), gradient=True)))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from offstride.ops.argmax import operators
-from offstride.ops.cross_entropy import check_scores, check_targets
+from offstride.ops.cross_entropy import check_ignored, check_map, check_scores
 from offstride.ops.grid import Origin, check_origin
 from offstride.ops.implementation import Impl
 from offstride.ops.labels import IGNORE_INDEX
@@ -117,7 +117,8 @@ def upsample_confusion(
     """
     _check(scores, None, offsets, origin)
     size = labels.shape[1:] if offsets is None else offsets.shape[2:]
-    target = check_targets(scores, labels, size, None, 0.0, ignore_index)
+    target = check_map(labels, (len(scores), *size), scores.device)
+    check_ignored(ignore_index)
     return operators.confusion(scores.detach(), _detached(offsets), target, origin, ignore_index, impl)
 
 

@@ -36,7 +36,7 @@ def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *,
     if offsets is None:
         losses = cross_entropy.bilinear_pixels(scores, best, **options)
     else:
-        losses = cross_entropy.located_pixels(scores, offsets, best, **options)
+        losses = cross_entropy.displaced_pixels(scores, offsets, best, **options)
     return losses.clamp_(min=0).neg_().exp_()
 
 

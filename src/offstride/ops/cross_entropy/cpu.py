@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from offstride.ops import native
-from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import origin_code
 
 _NOISE = 2**13 * torch.finfo(torch.float32).eps
@@ -61,14 +61,14 @@ def bilinear_pixels_backward(
     return _there(call.gradients[0])
 
 
-def located(
+def displaced(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
     divisors: Tensor,
     *,
     gradient: bool,
-    **options: Unpack[LocatedOptions],
+    **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Mean loss, and its gradients to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
@@ -82,7 +82,7 @@ def located(
     return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
 
 
-def located_pixels(
+def displaced_pixels(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
@@ -92,7 +92,7 @@ def located_pixels(
     return _Call(scores, offsets, labels, options).pixels()
 
 
-def located_pixels_backward(
+def displaced_pixels_backward(
     grad: Tensor,
     scores: Tensor,
     offsets: Tensor,
@@ -110,7 +110,7 @@ class _Call:
     """A task and the tensors that its pointers point into."""
 
     def __init__(
-        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options | LocatedOptions
+        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options | DisplacedOptions
     ) -> None:
         self.types = scores.dtype, None if offsets is None else offsets.dtype
         self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(options["weight"])

@@ -12,38 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.ops.cross_entropy.options import Criterion, LocatedOptions, Options
+from offstride.ops.cross_entropy.options import (
+    CompleteOptions,
+    CrossEntropyOptions,
+    DisplacedOptions,
+    Options,
+    completed,
+)
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
-from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import Candidate, best_displacement, coarse_losses, corner_candidates, unimproved
 from offstride.ops.sample import located_sample
 
 
-def pixel_cross_entropy(
-    scores: Tensor,
-    labels: Tensor,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-) -> Tensor:
+def pixel_cross_entropy(scores: Tensor, labels: Tensor, **options: Unpack[CrossEntropyOptions]) -> Tensor:
     """Cross-entropy of each pixel as `torch.nn.functional.cross_entropy(reduction="none")`, in float32 or better, for
     any integer labels.
 
     Returns:
-        `(B, H, W)`; 0 where the label is `ignore_index`.
+        `(B, H, W)`; 0 where the label is ignored.
     """
-    scores = scores.to(coordinate_dtype(scores.dtype))
-    weight = None if weight is None else weight.to(scores)
-    return F.cross_entropy(
-        scores,
-        labels.long(),
-        weight=weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction="none",
-    )
+    scores, chosen = scores.to(coordinate_dtype(scores.dtype)), completed(**options)
+    if chosen["weight"] is not None:
+        chosen["weight"] = chosen["weight"].to(scores)
+    return F.cross_entropy(scores, labels.long(), reduction="none", **chosen)
 
 
 def bilinear(scores: Tensor, labels: Tensor, divisor: Tensor, **options: Unpack[Options]) -> Tensor:
@@ -55,16 +47,16 @@ def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) 
     """`(B, H, W)` losses of bilinearly upsampled scores."""
     size = (labels.shape[1], labels.shape[2])
     rendered = bilinear_rows(scores, size, (0, size[0]), origin=options["origin"], coarse=scores.shape[2])
-    return pixel_cross_entropy(rendered, labels, **_criterion(options))
+    return pixel_cross_entropy(rendered, labels, **_without_origin(options))
 
 
-def located(
-    scores: Tensor, offsets: Tensor, labels: Tensor, divisors: Tensor, **options: Unpack[LocatedOptions]
+def displaced(
+    scores: Tensor, offsets: Tensor, labels: Tensor, divisors: Tensor, **options: Unpack[DisplacedOptions]
 ) -> Tensor:
     """Location-aware upsampling with the losses of LaU, Eqs. 3 and 4; see `offstride.ops.located_cross_entropy`."""
-    placed: Options = {"origin": options["origin"], **_criterion(options)}
+    placed: Options = {"origin": options["origin"], **_without_origin(options)}
     guided, regression = options["guided"], options["regression"]
-    losses = located_pixels(scores, offsets, labels, **placed)
+    losses = displaced_pixels(scores, offsets, labels, **placed)
     if regression is not None:
         candidates = _candidates(scores, labels, options)
         offsets = offsets.to(coordinate_dtype(offsets.dtype))
@@ -74,15 +66,15 @@ def located(
     if guided is not None:
         with torch.no_grad():
             still = offsets.new_zeros(()).expand(offsets.shape[0], 2, *offsets.shape[2:])
-            plain = located_pixels(scores, still, labels, **placed)
+            plain = displaced_pixels(scores, still, labels, **placed)
         losses = penalised(losses, unimproved(losses.detach(), plain, options["ties"]), guided)
     return losses.sum() / divisors[0]
 
 
-def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
+def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses of location-aware upsampling."""
     rendered = located_sample(scores, offsets, origin=options["origin"])
-    return pixel_cross_entropy(rendered, labels, **_criterion(options))
+    return pixel_cross_entropy(rendered, labels, **_without_origin(options))
 
 
 def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
@@ -90,12 +82,12 @@ def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
     return losses * torch.ones_like(losses).masked_fill(mask, 1 + penalty)
 
 
-def _candidates(scores: Tensor, labels: Tensor, options: LocatedOptions) -> Iterator[Candidate]:
+def _candidates(scores: Tensor, labels: Tensor, options: DisplacedOptions) -> Iterator[Candidate]:
     coarse = coarse_losses(scores, weight=options["weight"], label_smoothing=options["label_smoothing"])
     origin, ignore_index, window = options["origin"], options["ignore_index"], options["window"]
     return corner_candidates(coarse, labels, origin=origin, ignore_index=ignore_index, window=window)
 
 
-def _criterion(options: Options) -> Criterion:
+def _without_origin(options: Options) -> CompleteOptions:
     weight, smoothing, ignore_index = options["weight"], options["label_smoothing"], options["ignore_index"]
     return {"weight": weight, "label_smoothing": smoothing, "ignore_index": ignore_index}

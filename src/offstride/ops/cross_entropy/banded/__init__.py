@@ -18,16 +18,16 @@ from offstride.ops.cross_entropy.banded import phase, terms, tiled
 from offstride.ops.cross_entropy.banded.criterion import Criterion
 from offstride.ops.cross_entropy.banded.tiled import Reading
 from offstride.ops.cross_entropy.banded.upsampling import Upsampling
-from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import coordinate_dtype
 
 __all__ = [
     "bilinear",
     "bilinear_pixels",
     "bilinear_pixels_backward",
-    "located",
-    "located_pixels",
-    "located_pixels_backward",
+    "displaced",
+    "displaced_pixels",
+    "displaced_pixels_backward",
     "unusable",
 ]
 
@@ -76,14 +76,14 @@ def bilinear_pixels_backward(
 
 
 @torch.no_grad()
-def located(
+def displaced(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
     divisors: Tensor,
     *,
     gradient: bool,
-    **options: Unpack[LocatedOptions],
+    **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Sums of the located losses, weighed by the location-aware terms, and of the pull towards better places over their
     `(2,)` divisors, and on request the gradients of their sum to scores and offsets.
@@ -103,7 +103,7 @@ def located(
 
 
 @torch.no_grad()
-def located_pixels(
+def displaced_pixels(
     scores: Tensor,
     offsets: Tensor,
     labels: Tensor,
@@ -115,7 +115,7 @@ def located_pixels(
 
 
 @torch.no_grad()
-def located_pixels_backward(
+def displaced_pixels_backward(
     grad: Tensor,
     scores: Tensor,
     offsets: Tensor,

@@ -133,7 +133,7 @@ class Total(NamedTuple):
     strength: float
     gradients: "Gradients | None"
 
-    def of(self, band: Band, scores: "LocatedScores") -> Tensor:
+    def of(self, band: Band, scores: "BandScores") -> Tensor:
         """Loss of a band; its gradients are added. A function of its own, so that a band is forgotten before the next
         is rendered.
         """
@@ -168,7 +168,7 @@ def total_loss(
     divisors = divisors.to(reading.dtype)
     gradients = Gradients.new(reading) if gradient else None
     total = Total(judge, divisors, strength, gradients)
-    bands = [total.of(band, LocatedScores(reading, band, labels, criterion)) for band in reading.bands()]
+    bands = [total.of(band, BandScores(reading, band, labels, criterion)) for band in reading.bands()]
     loss = torch.stack(bands).sum()
     if gradients is None:
         return loss, None, None
@@ -180,7 +180,7 @@ def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tens
     dtype = coordinate_dtype(reading.scores.dtype)
     found = torch.empty(labels.shape, dtype=dtype, device=labels.device)
     for band in reading.bands():
-        found[band.images, band.rows] = LocatedScores(reading, band, labels, criterion).losses
+        found[band.images, band.rows] = BandScores(reading, band, labels, criterion).losses
     return found
 
 
@@ -191,7 +191,7 @@ def pixel_losses_backward(
     gradients = Gradients.new(reading)
     for band in reading.bands():
         factor = grad[band.images, band.rows].to(reading.dtype)
-        offsets = LocatedScores(reading, band, labels, criterion).backward(factor, gradients.maps)
+        offsets = BandScores(reading, band, labels, criterion).backward(factor, gradients.maps)
         gradients.offsets[band.images, :, band.rows] = offsets
     return gradients.to_scores(reading), gradients.offsets
 
@@ -218,7 +218,7 @@ class Gradients(NamedTuple):
         return (gradient if divisor is None else gradient / divisor).to(reading.scores.dtype)
 
 
-class LocatedScores:
+class BandScores:
     """The scores of a band: what is read, then its exponentials, then the gradient to it, all in the same memory.
 
     Args:

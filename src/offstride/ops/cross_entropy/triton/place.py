@@ -60,7 +60,7 @@ def undisplaced(i, FINE, COARSE, ORIGIN: tl.constexpr):
 
 
 @triton.jit
-def displaced(whole, fraction, offset, COARSE):
+def moved_cell(whole, fraction, offset, COARSE):
     """Where a pixel at an undisplaced coordinate reads the coarse map when it is moved by `offset`.
 
     Whole numbers and fractions are added up apart, so that the distance to a coarse pixel has the precision of the
