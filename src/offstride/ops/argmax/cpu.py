@@ -22,9 +22,9 @@ _NONE_IGNORED = -1
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
     B, C = scores.shape[:2]
-    found = torch.empty((B, *size), dtype=torch.uint8 if C <= 256 else torch.int64)
-    _run(scores, offsets, size, origin, labels=found)
-    return found
+    best = torch.empty((B, *size), dtype=torch.uint8 if C <= 256 else torch.int64)
+    _run(scores, offsets, size, origin, labels=best)
+    return best
 
 
 def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:

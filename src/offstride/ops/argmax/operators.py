@@ -38,8 +38,8 @@ def _(scores, offsets, size, origin, impl):
 def confidence(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
     """`(B, H, W)`."""
     H, W = size
-    found = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
-    return found.to(coordinate_dtype(scores.dtype))
+    shares = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
+    return shares.to(coordinate_dtype(scores.dtype))
 
 
 @confidence.register_fake

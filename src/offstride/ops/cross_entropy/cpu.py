@@ -27,34 +27,20 @@ def unusable(scores: Tensor, offsets: Tensor | None = None) -> str | None:
 
 
 def bilinear(
-    scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    *,
-    gradient: bool,
-    **options: Unpack[Options],
+    scores: Tensor, labels: Tensor, divisor: Tensor, *, gradient: bool, **options: Unpack[Options]
 ) -> tuple[Tensor, Tensor | None]:
     """Mean loss, and its gradient to the scores."""
     call = _Call(scores, None, labels, options)
-    found = call.run(divisor=float(divisor), gradient=gradient)
-    return scores.new_tensor(found.loss / float(divisor), dtype=torch.float32), call.gradients[0]
+    done = call.run(divisor=float(divisor), gradient=gradient)
+    return scores.new_tensor(done.loss / float(divisor), dtype=torch.float32), call.gradients[0]
 
 
-def bilinear_pixels(
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses."""
     return _Call(scores, None, labels, options).pixels()
 
 
-def bilinear_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def bilinear_pixels_backward(grad: Tensor, scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """Gradient of `sum(grad * losses)` to the scores."""
     call = _Call(scores, None, labels, options)
     call.run(pixel_weight=grad, gradient=True)
@@ -77,27 +63,18 @@ def displaced(
     call.task.location = 2 if regression is not None else 1 if guided is not None else 0
     call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
     call.task.window, call.task.ties = options["window"], int(options["ties"] == "spare")
-    found = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
-    loss = found.loss / divisor + found.strength * found.pull / pull_divisor
+    done = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
+    loss = done.loss / divisor + done.strength * done.pull / pull_divisor
     return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
 
 
-def displaced_pixels(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses."""
     return _Call(scores, offsets, labels, options).pixels()
 
 
 def displaced_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
+    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
@@ -137,13 +114,13 @@ class _Call:
         pixel_weight = _plain(pixel_weight)
         self.task.scale, self.task.pull_scale = 1 / divisor, 1 / pull_divisor
         self.task.pixel_weight = native.pointer(pixel_weight)
-        found = [
+        gradients = [
             torch.empty_like(each) if gradient and each is not None else None for each in (self.scores, self.offsets)
         ]
-        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in found)
+        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in gradients)
         native.cross_entropy(self.task)
         to_scores, to_offsets = (
-            None if each is None else each.to(dtype) for each, dtype in zip(found, self.types, strict=True)
+            None if each is None else each.to(dtype) for each, dtype in zip(gradients, self.types, strict=True)
         )
         self.gradients = to_scores, to_offsets
         return self.task

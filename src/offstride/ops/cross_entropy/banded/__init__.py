@@ -39,12 +39,7 @@ def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
 
 @torch.no_grad()
 def bilinear(
-    scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    *,
-    gradient: bool,
-    **options: Unpack[Options],
+    scores: Tensor, labels: Tensor, divisor: Tensor, *, gradient: bool, **options: Unpack[Options]
 ) -> tuple[Tensor, Tensor | None]:
     """Sum of the losses of all valid pixels over `divisor`, and on request its gradient to the scores."""
     upsampling, criterion = _upsampling(scores, labels, options)
@@ -53,23 +48,14 @@ def bilinear(
 
 
 @torch.no_grad()
-def bilinear_pixels(
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses, 0 at ignored pixels."""
     upsampling, criterion = _upsampling(scores, labels, options)
     return phase.pixel_losses(upsampling, labels, criterion)
 
 
 @torch.no_grad()
-def bilinear_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def bilinear_pixels_backward(grad: Tensor, scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """Gradient of `sum(grad · losses)` to the scores; `grad` is `(B, H, W)`."""
     upsampling, criterion = _upsampling(scores, labels, options)
     return phase.pixel_losses_backward(grad, upsampling, labels, criterion).to(scores.dtype)
@@ -103,12 +89,7 @@ def displaced(
 
 
 @torch.no_grad()
-def displaced_pixels(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` located losses, 0 at ignored pixels."""
     reading, criterion = _reading(scores, offsets, options)
     return tiled.pixel_losses(reading, labels, criterion)
@@ -116,11 +97,7 @@ def displaced_pixels(
 
 @torch.no_grad()
 def displaced_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
+    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `sum(grad · losses)` to scores and offsets; `grad` is `(B, H, W)`."""
     reading, criterion = _reading(scores, offsets, options)

@@ -178,10 +178,10 @@ def total_loss(
 def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tensor:
     """`(B, H, W)` losses, 0 where a pixel does not count."""
     dtype = coordinate_dtype(reading.scores.dtype)
-    found = torch.empty(labels.shape, dtype=dtype, device=labels.device)
+    losses = torch.empty(labels.shape, dtype=dtype, device=labels.device)
     for band in reading.bands():
-        found[band.images, band.rows] = BandScores(reading, band, labels, criterion).losses
-    return found
+        losses[band.images, band.rows] = BandScores(reading, band, labels, criterion).losses
+    return losses
 
 
 def pixel_losses_backward(

@@ -68,7 +68,7 @@ class LocationTerms(NamedTuple):
         return float(self.regression or 0.0)
 
 
-class Found(NamedTuple):
+class SweptPixels(NamedTuple):
     """What the first sweep found, where asked for.
 
     Attributes:
@@ -96,14 +96,14 @@ def sweep_pixels(
     grad: Tensor | None = None,
     gradient: bool = False,
     losses: bool = False,
-) -> Found:
+) -> SweptPixels:
     """First sweep: losses alone, or their sums, and gradients to the offsets."""
     B, H, W = job.labels.shape
     blocks = triton.cdiv(H * W, PIXELS)
     sums, guided, pulled = terms.divisors is not None, terms.guided is not None, terms.regression is not None
     wide = 2 * max(H * (job.coarse[0] + 1), W * (job.coarse[1] + 1)) >= 2**31
     plain = sweep(job, losses=True).losses if guided and not pulled else None
-    found = Found(
+    swept = SweptPixels(
         job.empty(B, H, W) if gradient else None,
         torch.empty(B, H, W, dtype=torch.uint8, device=offsets.device) if gradient and guided else None,
         job.empty(B, H, W) if losses else None,
@@ -115,17 +115,17 @@ def sweep_pixels(
         pixels_kernel, B * blocks,
         *job.packed, plain, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
-        job.weight, job.weight_sum, terms.divisors, *found,
+        job.weight, job.weight_sum, terms.divisors, *swept,
         *job.sizes, blocks, job.smoothing, job.criterion["ignore_index"],
         terms.penalty, terms.strength, terms.window,
         GUIDED=(PENALIZE.value if terms.ties == "penalize" else SPARE.value) if guided else 0,
         REGRESSION=pulled, WIDE=wide, BP=PIXELS, num_warps=PIXELS // 32, **job.options,
     )  # fmt: skip
-    return found
+    return swept
 
 
 def scatter(
-    job: Job, scores: Tensor, offsets: Tensor, terms: LocationTerms, found: Found, *, grad: Tensor | None = None
+    job: Job, scores: Tensor, offsets: Tensor, terms: LocationTerms, swept: SweptPixels, *, grad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Second sweep and conversion: gradient to the scores, and the loss, undefined without sums."""
     (B, H, W), (h, w), S = job.labels.shape, job.coarse, job.packed.scores.shape[1]
@@ -142,18 +142,18 @@ def scatter(
         scatter_kernel, B * tiles_y * tiles_x * blocks,
         job.packed.scores, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
-        job.weight, job.weight_sum, found.lse, found.heavy, unit, target, flag,
+        job.weight, job.weight_sum, swept.lse, swept.heavy, unit, target, flag,
         *job.sizes, tiles_y, tiles_x, blocks, job.smoothing, terms.penalty,
         TILE=tile, WINDOW=window, PRECISION=precision(scores, window),
         BP=AT_A_TIME, BC=classes, num_warps=window, num_stages=1, **job.options,
     )  # fmt: skip
     gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
     loss, locations = job.empty(), B * h * w
-    count = 0 if found.sums is None else found.sums.numel()
+    count = 0 if swept.sums is None else swept.sums.numel()
     launch(
         unpack_kernel, triton.cdiv(locations, 16),
         target, unit, flag, gradient, *gradient.stride(),
-        found.sums, count, terms.divisors, found.pulls, terms.strength, loss,
+        swept.sums, count, terms.divisors, swept.pulls, terms.strength, loss,
         locations, *job.sizes[2:], BC=32, BP=16, num_warps=4,
     )  # fmt: skip
     return gradient, loss
@@ -198,13 +198,13 @@ def displaced(
     terms = LocationTerms(*given, divisors.contiguous())
     with device_of(scores):
         work = job(scores, labels, options, maps=options["regression"] is not None)
-        found = sweep_pixels(work, offsets, terms, gradient=gradient)
+        swept = sweep_pixels(work, offsets, terms, gradient=gradient)
         if gradient:
-            to_scores, loss = scatter(work, scores, offsets, terms, found)
-            return loss, to_scores, found.moves
-        assert found.sums is not None
+            to_scores, loss = scatter(work, scores, offsets, terms, swept)
+            return loss, to_scores, swept.moves
+        assert swept.sums is not None
         loss = work.empty()
-        launch(total_kernel, 1, found.sums, found.sums.numel(), terms.divisors, found.pulls, terms.strength, loss)
+        launch(total_kernel, 1, swept.sums, swept.sums.numel(), terms.divisors, swept.pulls, terms.strength, loss)
         return loss, None, None
 
 
@@ -222,7 +222,7 @@ def displaced_pixels_backward(
     """Gradients of `sum(grad * losses)` to scores and offsets."""
     with device_of(scores):
         work = job(scores, labels, criterion)
-        found = sweep_pixels(work, offsets, LocationTerms(), grad=grad, gradient=True)
-        to_scores, _ = scatter(work, scores, offsets, LocationTerms(), found, grad=grad)
-    assert found.moves is not None
-    return to_scores, found.moves
+        swept = sweep_pixels(work, offsets, LocationTerms(), grad=grad, gradient=True)
+        to_scores, _ = scatter(work, scores, offsets, LocationTerms(), swept, grad=grad)
+    assert swept.moves is not None
+    return to_scores, swept.moves
