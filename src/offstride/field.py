@@ -22,23 +22,17 @@ from torch.utils.checkpoint import checkpoint
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
 from offstride.ops.cross_entropy import (
-    NO_TERMS,
-    CheckedLabels,
-    CrossEntropyOptions,
-    Terms,
     bilinear_loss,
     bilinear_pixel_losses,
-    check_ignored,
-    check_map,
-    check_targets,
     displaced_loss,
     displaced_pixel_losses,
-    label_weight,
-    pixel_cross_entropy,
 )
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets, label_weight
+from offstride.ops.cross_entropy.options import NO_TERMS, CrossEntropyOptions, Terms, check_ignored
+from offstride.ops.cross_entropy.reference import pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid, source_rows
 from offstride.ops.interpolate import bilinear_map, bilinear_rows, nearest_rows
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.labels import IGNORE_INDEX, label_dtype
 from offstride.ops.precision import without_autocast
 from offstride.ops.sample import located_sample
 
@@ -98,7 +92,7 @@ class LogitField(ABC):
 
     def label_map(self) -> Tensor:
         """`(B, H, W)` most likely classes."""
-        dtype = torch.uint8 if self.shape[1] <= 256 else torch.int64
+        dtype = label_dtype(self.shape[1])
         return torch.cat([self.rows(*band).argmax(1).to(dtype) for band in self.bands()], 1)
 
     def confidence(self) -> Tensor:

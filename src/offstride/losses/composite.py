@@ -23,11 +23,11 @@ from offstride.losses.location import Normalize
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
 from offstride.losses.scene import scene_loss
-from offstride.ops.cross_entropy import (
+from offstride.ops.cross_entropy.labels import CheckedLabels
+from offstride.ops.cross_entropy.options import (
     NO_TERMS,
     PENALTY,
     STRENGTH,
-    CheckedLabels,
     CrossEntropyOptions,
     check_smoothing,
     check_ties,
@@ -44,18 +44,23 @@ LabelSize = Literal["full", "downsampled"]
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What to minimise.
+    """What to minimise; `offstride.ops.cross_entropy.options` has the defaults and limits of what it shares with the
+    cross-entropy.
 
     Args:
         location: `"guided"` (LaU, Eq. 3), `"regression"` (LaU, Eq. 4), or `"none"` for cross-entropy alone.
-        penalty, strength, window, ties: λ, γ and the rest of Eqs. 3 and 4, see `offstride.ops.cross_entropy.Terms`.
+        penalty: λ of Eqs. 3 and 4.
+        strength: γ of Eq. 4.
+        window: Coarse locations that Eq. 4 looks at on every side of a pixel; 1 are the four corners of its cell.
         supervise_at: Where LaU followed by bilinear upsampling meets its labels: at the `"input"` resolution, with
             labels intact, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the released
             code.
         labels: `"full"` compares scores upsampled to the size of the labels; `"downsampled"` the scores before bilinear
             upsampling with the nearest labels, which loses accuracy (DeepLabv3, Table 8).
+        ties: Whether Eq. 3 penalises equal losses (as printed) or spares them (as released).
         normalize: Divide by `"valid"` pixels, or by `"all"` of them as in the released code.
-        class_weights, label_smoothing: See `offstride.ops.cross_entropy.CrossEntropyOptions`.
+        class_weights: One weight per class.
+        label_smoothing: Share of the target spread over all classes.
         hard_share: Share of the valid pixels that the main loss keeps, the hardest; see `hard_pixels`.
         hard_probability: Probability of the true class below which a pixel is kept in any case.
         auxiliary: Weight of each auxiliary cross-entropy: 0.2 in LaU and EncNet, 0.4 in PSPNet and GFF.

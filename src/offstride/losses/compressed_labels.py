@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from offstride.field import Across, divisor_of
-from offstride.ops.cross_entropy import CheckedLabels, check_ignoring
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.label_basis import project_windows, split_windows
 from offstride.ops.labels import IGNORE_INDEX

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from offstride.field import LogitField
-from offstride.ops.cross_entropy import CheckedLabels, check_ignoring
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 from offstride.ops.select import kth_largest
 

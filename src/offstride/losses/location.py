@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from offstride.field import Across, BilinearField, LocatedField, LogitField, divisor_of
-from offstride.ops.cross_entropy import CheckedLabels
+from offstride.ops.cross_entropy.labels import CheckedLabels
 from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 

@@ -7,15 +7,9 @@ from torch import Tensor
 
 from offstride.field import Across, LocatedField, LogitField, check_labels
 from offstride.losses.location import Normalize, divisor, undisplaced
-from offstride.ops.cross_entropy import (
-    NO_TERMS,
-    PENALTY,
-    CheckedLabels,
-    CrossEntropyOptions,
-    Terms,
-    check_ties,
-    penalised,
-)
+from offstride.ops.cross_entropy.labels import CheckedLabels
+from offstride.ops.cross_entropy.options import NO_TERMS, PENALTY, CrossEntropyOptions, Terms, check_ties
+from offstride.ops.cross_entropy.reference import penalised
 from offstride.ops.location import Ties, unimproved
 
 

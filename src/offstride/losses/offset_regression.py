@@ -8,15 +8,9 @@ from torch import Tensor
 
 from offstride.field import Across, LocatedField, LogitField, check_labels
 from offstride.losses.location import Normalize, divisor, located
-from offstride.ops.cross_entropy import (
-    NO_TERMS,
-    PENALTY,
-    STRENGTH,
-    CheckedLabels,
-    CrossEntropyOptions,
-    Terms,
-    penalised,
-)
+from offstride.ops.cross_entropy.labels import CheckedLabels
+from offstride.ops.cross_entropy.options import NO_TERMS, PENALTY, STRENGTH, CrossEntropyOptions, Terms
+from offstride.ops.cross_entropy.reference import penalised
 from offstride.ops.location import best_displacement, coarse_losses, corner_candidates
 
 

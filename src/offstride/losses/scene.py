@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.ops.cross_entropy import CheckedLabels, check_ignoring
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 

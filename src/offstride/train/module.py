@@ -18,7 +18,7 @@ from offstride.inference import predict_whole
 from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
-from offstride.ops.cross_entropy import CheckedLabels, check_targets
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_targets
 from offstride.train.optimizer import (
     build_optimizer,
     build_scheduler,

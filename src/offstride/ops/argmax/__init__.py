@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from offstride.ops.argmax import operators
-from offstride.ops.cross_entropy import check_ignored, check_map, check_scores
+from offstride.ops.cross_entropy.labels import check_map
+from offstride.ops.cross_entropy.options import check_ignored
 from offstride.ops.grid import Origin, check_origin
 from offstride.ops.implementation import Impl
 from offstride.ops.labels import IGNORE_INDEX
-from offstride.ops.sample import check_sample
+from offstride.ops.sample import check_sample, check_scores
 
 __all__ = ["upsample_argmax", "upsample_confidence", "upsample_confusion"]
 

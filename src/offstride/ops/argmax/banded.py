@@ -15,7 +15,7 @@ from torch import Tensor
 from offstride.ops.cross_entropy.banded.tiled import Band, Reading
 from offstride.ops.cross_entropy.banded.upsampling import Rows, Upsampling
 from offstride.ops.grid import Origin, coordinate_dtype
-from offstride.ops.labels import is_valid
+from offstride.ops.labels import is_valid, label_dtype
 
 PLANE = 1 << 16
 """Pixels of a plane."""
@@ -32,7 +32,7 @@ def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
 @torch.no_grad()
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
-    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
+    dtype = label_dtype(scores.shape[1])
     best = torch.empty(len(scores), *size, dtype=dtype, device=scores.device)
     if offsets is None:
         upsampling = Upsampling(scores, size, origin)

@@ -13,6 +13,7 @@ from offstride.ops import native
 from offstride.ops.cross_entropy import cpu as cross_entropy
 from offstride.ops.cross_entropy.cpu import unusable
 from offstride.ops.grid import Origin, origin_code
+from offstride.ops.labels import label_dtype
 
 __all__ = ["confidence", "confusion", "labels", "unusable"]
 
@@ -22,7 +23,7 @@ _NONE_IGNORED = -1
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
     B, C = scores.shape[:2]
-    best = torch.empty((B, *size), dtype=torch.uint8 if C <= 256 else torch.int64)
+    best = torch.empty((B, *size), dtype=label_dtype(C))
     _run(scores, offsets, size, origin, labels=best)
     return best
 

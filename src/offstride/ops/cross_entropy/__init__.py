@@ -19,50 +19,18 @@ import torch
 from torch import Tensor
 
 from offstride.ops.cross_entropy import operators, reference
-from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring, check_map, check_targets, label_weight
+from offstride.ops.cross_entropy.labels import check_targets
 from offstride.ops.cross_entropy.options import (
     NO_TERMS,
-    PENALTY,
-    STRENGTH,
     CrossEntropyOptions,
     DisplacedOptions,
     Options,
     Terms,
-    check_ignored,
-    check_smoothing,
-    check_ties,
     check_window,
 )
-from offstride.ops.cross_entropy.reference import penalised, pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin
 from offstride.ops.implementation import Impl
-from offstride.ops.sample import check_sample
-
-__all__ = [
-    "NO_TERMS",
-    "PENALTY",
-    "STRENGTH",
-    "CheckedLabels",
-    "CrossEntropyOptions",
-    "Terms",
-    "bilinear_loss",
-    "bilinear_pixel_losses",
-    "check_ignored",
-    "check_ignoring",
-    "check_map",
-    "check_scores",
-    "check_smoothing",
-    "check_targets",
-    "check_ties",
-    "check_window",
-    "displaced_loss",
-    "displaced_pixel_losses",
-    "label_weight",
-    "located_cross_entropy",
-    "penalised",
-    "pixel_cross_entropy",
-    "upsample_cross_entropy",
-]
+from offstride.ops.sample import check_sample, check_scores
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -206,11 +174,3 @@ def displaced_pixel_losses(
     if impl == "reference":
         return reference.displaced_pixels(scores, offsets, labels, **options)
     return operators.displaced_pixels(scores, offsets, labels, impl=impl, **options)
-
-
-def check_scores(scores: Tensor) -> None:
-    """Raise a `ValueError` unless scores are a floating-point `(B, C, h, w)` tensor that is not empty."""
-    if scores.ndim != 4 or not scores.is_floating_point() or 0 in scores.shape:
-        raise ValueError(
-            f"scores: expected a floating-point (B, C, h, w) tensor, got {scores.dtype} of shape {tuple(scores.shape)}"
-        )

@@ -264,7 +264,7 @@ class BandScores:
 
         Args:
             factor: The factors; None stands for 1.
-            total: Receives the gradient to what is read, see `Reader.spread`.
+            total: Receives the gradient to what is read, see `TableReader.spread`.
 
         Returns:
             `(n, 2M, R, W)` gradient to the offsets of the band.
