@@ -84,7 +84,7 @@ def type_of(value):
 def record(kind, size, dtype):
     """The launches of one call."""
     from offstride.ops.argmax.triton import confusion, pixels
-    from offstride.ops.cross_entropy.triton import bilinear, bilinear_loss, displaced, displaced_loss, pack
+    from offstride.ops.cross_entropy.triton import bilinear_loss, displaced_loss, pack
 
     launches = []
 
@@ -108,12 +108,12 @@ def record(kind, size, dtype):
     if "all terms" in kind:
         located_options["regression"] = 0.1
     if kind.startswith("bilinear"):
-        bilinear(scores, labels, divisors[0], origin="center", gradient=True, **options)
+        bilinear_loss.bilinear(scores, labels, divisors[0], origin="center", gradient=True, **options)
     elif kind == "argmax":
         confusion(scores, offsets, labels, origin="center", ignore_index=255)
     else:
         torch.use_deterministic_algorithms(kind == "fixed point")
-        displaced(scores, offsets, labels, divisors, origin="center", **located_options)
+        displaced_loss.loss(scores, offsets, labels, divisors, origin="center", **located_options)
         torch.use_deterministic_algorithms(False)
     return launches
 

@@ -34,11 +34,7 @@ def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *,
     """
     options = {"origin": origin, "weight": None, "label_smoothing": 0.0, "ignore_index": _NONE_IGNORED}
     best = labels(scores, offsets, size, origin=origin)
-    if offsets is None:
-        losses = cross_entropy.bilinear_pixels(scores, best, **options)
-    else:
-        losses = cross_entropy.displaced_pixels(scores, offsets, best, **options)
-    return losses.clamp_(min=0).neg_().exp_()
+    return cross_entropy.pixels(scores, offsets, best, **options).clamp_(min=0).neg_().exp_()
 
 
 def confusion(scores: Tensor, offsets: Tensor | None, target: Tensor, *, origin: Origin, ignore_index: int) -> Tensor:

@@ -137,7 +137,7 @@ def bilinear_loss(
 ) -> Tensor:
     """`upsample_cross_entropy` of checked arguments: the sum over a given 0-dim `divisor`, which is not 0."""
     if impl == "reference":
-        return reference.bilinear(scores, labels, divisor, **options)
+        return reference.loss(scores, None, labels, divisor[None], **NO_TERMS, **options)
     gradient = torch.is_grad_enabled() and scores.requires_grad
     return operators.bilinear(scores, labels, divisor, impl=impl, gradient=gradient, **options)[0]
 
@@ -145,7 +145,7 @@ def bilinear_loss(
 def bilinear_pixel_losses(scores: Tensor, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]) -> Tensor:
     """`upsample_cross_entropy(reduction="none")` of checked arguments."""
     if impl == "reference":
-        return reference.bilinear_pixels(scores, labels, **options)
+        return reference.pixels(scores, None, labels, **options)
     return operators.bilinear_pixels(scores, labels, impl=impl, **options)
 
 
@@ -162,7 +162,7 @@ def displaced_loss(
     sums of the classification losses and of the smooth-L1 distances are divided by.
     """
     if impl == "reference":
-        return reference.displaced(scores, offsets, labels, divisors, **options)
+        return reference.loss(scores, offsets, labels, divisors, **options)
     gradient = torch.is_grad_enabled() and (scores.requires_grad or offsets.requires_grad)
     return operators.displaced(scores, offsets, labels, divisors, impl=impl, gradient=gradient, **options)[0]
 
@@ -172,5 +172,5 @@ def displaced_pixel_losses(
 ) -> Tensor:
     """`(B, H, W)` losses of location-aware upsampling, for checked arguments."""
     if impl == "reference":
-        return reference.displaced_pixels(scores, offsets, labels, **options)
+        return reference.pixels(scores, offsets, labels, **options)
     return operators.displaced_pixels(scores, offsets, labels, impl=impl, **options)

@@ -1,6 +1,7 @@
 """Cross-entropy of upsampled scores by the C kernels: loss and gradients in one pass over the pixels.
 
-Shapes: scores (B, C, h, w), offsets (B, 2, H, W), labels (B, H, W). See docs/fused_loss.md for the algorithm.
+Shapes: scores (B, C, h, w), offsets (B, 2, H, W) or None for bilinear upsampling, labels (B, H, W). See
+docs/fused_loss.md for the algorithm.
 """
 
 from typing import Unpack
@@ -26,30 +27,9 @@ def unusable(scores: Tensor, offsets: Tensor | None = None) -> str | None:
     return None if native.library() is not None else "was not compiled (no C compiler when Offstride was installed)"
 
 
-def bilinear(
-    scores: Tensor, labels: Tensor, divisor: Tensor, *, gradient: bool, **options: Unpack[Options]
-) -> tuple[Tensor, Tensor | None]:
-    """Mean loss, and its gradient to the scores."""
-    call = _Call(scores, None, labels, options)
-    done = call.run(divisor=float(divisor), gradient=gradient)
-    return scores.new_tensor(done.loss / float(divisor), dtype=torch.float32), call.gradients[0]
-
-
-def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """`(B, H, W)` losses."""
-    return _Call(scores, None, labels, options).pixels()
-
-
-def bilinear_pixels_backward(grad: Tensor, scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """Gradient of `sum(grad * losses)` to the scores."""
-    call = _Call(scores, None, labels, options)
-    call.run(pixel_weight=grad, gradient=True)
-    return _there(call.gradients[0])
-
-
-def displaced(
+def loss(
     scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
@@ -64,23 +44,26 @@ def displaced(
     call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
     call.task.window, call.task.ties = options["window"], int(options["ties"] == "spare")
     done = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
-    loss = done.loss / divisor + done.strength * done.pull / pull_divisor
-    return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
+    mean = done.loss / divisor + done.strength * done.pull / pull_divisor
+    return scores.new_tensor(mean, dtype=torch.float32), *call.gradients
 
 
-def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses."""
-    return _Call(scores, offsets, labels, options).pixels()
+    call = _Call(scores, offsets, labels, options)
+    losses = torch.empty(labels.shape)
+    call.task.losses = native.pointer(losses)
+    call.run()
+    return losses
 
 
-def displaced_pixels_backward(
-    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]
-) -> tuple[Tensor, Tensor]:
+def pixels_backward(
+    grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]
+) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
     call.run(pixel_weight=grad, gradient=True)
-    to_scores, to_offsets = call.gradients
-    return _there(to_scores), _there(to_offsets)
+    return call.gradients
 
 
 class _Call:
@@ -125,19 +108,7 @@ class _Call:
         self.gradients = to_scores, to_offsets
         return self.task
 
-    def pixels(self) -> Tensor:
-        """Losses of the pixels."""
-        losses = torch.empty(self.labels.shape)
-        self.task.losses = native.pointer(losses)
-        self.run()
-        return losses
-
 
 def _plain(tensor: Tensor | None) -> Tensor | None:
     """The tensor as the kernels read it: contiguous float32."""
     return None if tensor is None else tensor.detach().to(torch.float32).contiguous()
-
-
-def _there(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor

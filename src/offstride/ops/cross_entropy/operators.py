@@ -8,15 +8,14 @@ both. Their options follow the tensors in the order of `_OPTIONS`.
 """
 
 import importlib
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from offstride.ops import native
-from offstride.ops.cross_entropy import reference
+from offstride.ops.cross_entropy.options import NO_TERMS
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.implementation import choose
 from offstride.ops.labels import is_valid
@@ -64,13 +63,10 @@ class _Kind(NamedTuple):
     """A kind of upsampling.
 
     Attributes:
-        function: Name of its loss in the implementations; `function_pixels` gives the losses of the pixels, and
-            `function_pixels_backward` their gradients.
         inputs: Names of the tensors that get gradients.
         terms: Options of the loss that the losses of the pixels have not.
     """
 
-    function: str
     inputs: tuple[str, ...]
     terms: dict[str, str]
 
@@ -80,10 +76,8 @@ class _Kind(NamedTuple):
 
         def run(*arguments: Any) -> tuple[Tensor, ...]:
             tensors, (weight, impl, *values, gradient) = arguments[: count + 2], arguments[count + 2 :]
-            serve = self._serving(impl, tensors, self.function)
-            chosen = dict(zip(options, values, strict=True))
-            loss, *gradients = serve(*tensors, gradient=gradient, weight=weight, **chosen)
-            return loss, *(_returned(each, of) for each, of in zip(gradients, tensors[:count], strict=True))
+            loss, *gradients = self._loss(impl, tensors, weight, values, gradient=gradient)
+            return loss, *(_returned(each, of) for each, of in zip(gradients, tensors[:count], strict=False))
 
         def fake(*arguments: Any) -> tuple[Tensor, ...]:
             loss = arguments[0].new_empty((), dtype=coordinate_dtype(arguments[0].dtype))
@@ -99,8 +93,7 @@ class _Kind(NamedTuple):
             nothing = [None] * (5 + len(options))  # labels, divisor, weight, impl, options, gradient
             if not torch.is_grad_enabled():
                 return *(_scaled(each, grad) for each in ready), *nothing
-            chosen = dict(zip(options, ctx.options, strict=True))
-            loss = getattr(reference, self.function)(*tensors, weight=weight, **chosen)
+            loss = self._loss("reference", tensors, weight, ctx.options)
             return *_again(loss, tensors[:count], grad), *nothing
 
         schema = self._schema("labels", "divisors" if self.terms else "divisor", options=options, last="bool gradient")
@@ -115,11 +108,11 @@ class _Kind(NamedTuple):
         count = len(self.inputs)
 
         def run(*arguments: Any) -> Tensor:
-            return self._of_pixels("", (), *arguments)
+            return self._of_pixels("pixels", (), *arguments)
 
         def run_backward(grad: Tensor, *arguments: Any) -> Tensor | tuple[Tensor, ...]:
-            gradients = self._of_pixels("_backward", (grad,), *arguments)
-            return gradients.contiguous() if count == 1 else tuple(each.contiguous() for each in gradients)
+            gradients = self._of_pixels("pixels_backward", (grad,), *arguments)
+            return gradients[0].contiguous() if count == 1 else tuple(each.contiguous() for each in gradients)
 
         def fake(*arguments: Any) -> Tensor:
             return arguments[0].new_empty(arguments[count].shape, dtype=coordinate_dtype(arguments[0].dtype))
@@ -138,7 +131,7 @@ class _Kind(NamedTuple):
             if not torch.is_grad_enabled():
                 gradients = gradient_operator(grad, *tensors, weight, *ctx.rest)
                 return *((gradients,) if count == 1 else gradients), *nothing
-            losses = self._of_pixels("", (), *tensors, weight, "reference", *ctx.rest[1:])
+            losses = self._of_pixels("pixels", (), *tensors, weight, "reference", *ctx.rest[1:])
             return *_again(losses, tensors[:count], grad), *nothing
 
         schema, returned = self._schema("labels", options=_OPTIONS), ", ".join(["Tensor"] * count)
@@ -151,23 +144,34 @@ class _Kind(NamedTuple):
         gradient_operator.register_fake(fake_backward)
         return operator
 
-    def _of_pixels(self, suffix: str, first: tuple[Tensor, ...], *arguments: Any) -> Any:
+    def _loss(self, impl: str, tensors: Sequence[Tensor], weight: Tensor | None, values: Any, **gradient: bool) -> Any:
+        """Call an implementation; without terms there is one divisor, which serves for both."""
+        *placed, divisors = self._placed(tensors)
+        options = {**NO_TERMS, **dict(zip({**self.terms, **_OPTIONS}, values, strict=True))}
+        serve = _serving(impl, "loss", placed)
+        return serve(*placed, divisors.expand(2), weight=weight, **options, **gradient)
+
+    def _of_pixels(self, function: str, first: tuple[Tensor, ...], *arguments: Any) -> Any:
         """Call an implementation with the arguments of the operator."""
         count = len(self.inputs)
-        tensors, (weight, impl, *values) = arguments[: count + 1], arguments[count + 1 :]
-        serve = self._serving(impl, tensors, f"{self.function}_pixels{suffix}")
-        return serve(*first, *tensors, weight=weight, **dict(zip(_OPTIONS, values, strict=True)))
+        placed, (weight, impl, *values) = self._placed(arguments[: count + 1]), arguments[count + 1 :]
+        serve = _serving(impl, function, placed)
+        return serve(*first, *placed, weight=weight, **dict(zip(_OPTIONS, values, strict=True)))
 
-    def _serving(self, impl: str, tensors: Sequence[Tensor], function: str) -> Any:
-        """The function that does the work; chosen when it is done, not when `torch.compile` traces it."""
-        offsets = tensors[1] if len(self.inputs) > 1 else None
-        module: ModuleType = importlib.import_module(f"{_PACKAGE}.{choose(impl, _PACKAGE, tensors[0], offsets)}")
-        return getattr(module, function)
+    def _placed(self, tensors: Sequence[Tensor]) -> Sequence[Any]:
+        """The tensors as implementations take them, with None for offsets that there are not."""
+        return tensors if len(self.inputs) > 1 else (tensors[0], None, *tensors[1:])
 
     def _schema(self, *tensors: str, options: dict[str, str], last: str = "") -> str:
         given = [f"Tensor {name}" for name in (*self.inputs, *tensors)]
         given += ["Tensor? weight", "str impl", *(f"{kind} {name}" for name, kind in options.items())]
         return ", ".join([*given, last] if last else given)
+
+
+def _serving(impl: str, function: str, placed: Sequence[Any]) -> Callable[..., Any]:
+    """The function that does the work; chosen when it is done, not when `torch.compile` traces it."""
+    name = choose(impl, _PACKAGE, placed[0], placed[1])
+    return getattr(importlib.import_module(f"{_PACKAGE}.{name}"), function)
 
 
 def _gradient_like(tensor: Tensor, gradient: bool) -> Tensor:
@@ -192,8 +196,8 @@ def _again(loss: Tensor, inputs: Sequence[Tensor], grad: Tensor) -> list[Tensor 
     return [next(gradients) if each.requires_grad else None for each in inputs]
 
 
-_BILINEAR = _Kind("bilinear", ("scores",), {})
-_DISPLACED = _Kind("displaced", ("scores", "offsets"), _TERMS)
+_BILINEAR = _Kind(("scores",), {})
+_DISPLACED = _Kind(("scores", "offsets"), _TERMS)
 
 bilinear = _BILINEAR.define_loss("offstride::bilinear_cross_entropy")
 bilinear_pixels = _BILINEAR.define_pixels("offstride::bilinear_pixel_losses")

@@ -2,7 +2,7 @@
 differentiable as often as wanted; it holds the full-resolution scores, so it serves as the reference and where nothing
 else can.
 
-Shapes: scores (B, C, h, w), offsets (B, 2M, H, W), labels (B, H, W).
+Shapes: scores (B, C, h, w), offsets (B, 2M, H, W) or None for bilinear upsampling, labels (B, H, W).
 """
 
 from collections.abc import Iterator
@@ -38,25 +38,17 @@ def pixel_cross_entropy(scores: Tensor, labels: Tensor, **options: Unpack[CrossE
     return F.cross_entropy(scores, labels.long(), reduction="none", **chosen)
 
 
-def bilinear(scores: Tensor, labels: Tensor, divisor: Tensor, **options: Unpack[Options]) -> Tensor:
-    """Sum of the pixel losses of bilinearly upsampled scores over `divisor`."""
-    return bilinear_pixels(scores, labels, **options).sum() / divisor
-
-
-def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """`(B, H, W)` losses of bilinearly upsampled scores."""
-    size = (labels.shape[1], labels.shape[2])
-    rendered = bilinear_rows(scores, size, (0, size[0]), origin=options["origin"], coarse=scores.shape[2])
-    return pixel_cross_entropy(rendered, labels, **_without_origin(options))
-
-
-def displaced(
-    scores: Tensor, offsets: Tensor, labels: Tensor, divisors: Tensor, **options: Unpack[DisplacedOptions]
+def loss(
+    scores: Tensor, offsets: Tensor | None, labels: Tensor, divisors: Tensor, **options: Unpack[DisplacedOptions]
 ) -> Tensor:
-    """Location-aware upsampling with the losses of LaU, Eqs. 3 and 4; see `offstride.ops.located_cross_entropy`."""
+    """Sum of the pixel losses over a divisor, with the terms of LaU, Eqs. 3 and 4, where there are offsets; see
+    `offstride.ops.located_cross_entropy`.
+    """
     placed: Options = {"origin": options["origin"], **_without_origin(options)}
     guided, regression = options["guided"], options["regression"]
-    losses = displaced_pixels(scores, offsets, labels, **placed)
+    losses = pixels(scores, offsets, labels, **placed)
+    if offsets is None:
+        return losses.sum() / divisors[0]
     if regression is not None:
         candidates = _candidates(scores, labels, options)
         offsets = offsets.to(coordinate_dtype(offsets.dtype))
@@ -66,14 +58,18 @@ def displaced(
     if guided is not None:
         with torch.no_grad():
             still = offsets.new_zeros(()).expand(offsets.shape[0], 2, *offsets.shape[2:])
-            plain = displaced_pixels(scores, still, labels, **placed)
+            plain = pixels(scores, still, labels, **placed)
         losses = penalised(losses, unimproved(losses.detach(), plain, options["ties"]), guided)
     return losses.sum() / divisors[0]
 
 
-def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """`(B, H, W)` losses of location-aware upsampling."""
-    rendered = located_sample(scores, offsets, origin=options["origin"])
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
+    """`(B, H, W)` losses."""
+    origin, H, W = options["origin"], *labels.shape[1:]
+    if offsets is None:
+        rendered = bilinear_rows(scores, (H, W), (0, H), origin=origin, coarse=scores.shape[2])
+    else:
+        rendered = located_sample(scores, offsets, origin=origin)
     return pixel_cross_entropy(rendered, labels, **_without_origin(options))
 
 

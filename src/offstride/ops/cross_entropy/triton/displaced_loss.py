@@ -29,7 +29,14 @@ import triton
 from torch import Tensor
 
 from offstride.ops.cross_entropy.options import DisplacedOptions, Options
-from offstride.ops.cross_entropy.triton.bilinear_loss import Job, job, sweep
+from offstride.ops.cross_entropy.triton.bilinear_loss import (
+    Job,
+    bilinear,
+    bilinear_pixels,
+    bilinear_pixels_backward,
+    job,
+    sweep,
+)
 from offstride.ops.cross_entropy.triton.displaced_kernels import (
     PENALIZE,
     SPARE,
@@ -184,9 +191,9 @@ def fixed_point_unit(job: Job, terms: LocationTerms, grad: Tensor | None) -> Ten
     return (62 - (bound * (H * W)).log2()).floor().clamp(-120, 120).exp2().float()
 
 
-def displaced(
+def loss(
     scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
@@ -194,35 +201,40 @@ def displaced(
     **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss, with `divisors` those of the cross-entropy and of the pull, and its gradients to scores and offsets."""
+    if offsets is None:
+        return *bilinear(scores, labels, divisors, gradient=gradient, **options), None
     given = (options["guided"], options["regression"], options["window"], options["ties"])
     terms = LocationTerms(*given, divisors.contiguous())
     with device_of(scores):
         work = job(scores, labels, options, maps=options["regression"] is not None)
         swept = sweep_pixels(work, offsets, terms, gradient=gradient)
         if gradient:
-            to_scores, loss = scatter(work, scores, offsets, terms, swept)
-            return loss, to_scores, swept.moves
+            to_scores, total = scatter(work, scores, offsets, terms, swept)
+            return total, to_scores, swept.moves
         assert swept.sums is not None
-        loss = work.empty()
-        launch(total_kernel, 1, swept.sums, swept.sums.numel(), terms.divisors, swept.pulls, terms.strength, loss)
-        return loss, None, None
+        total = work.empty()
+        launch(total_kernel, 1, swept.sums, swept.sums.numel(), terms.divisors, swept.pulls, terms.strength, total)
+        return total, None, None
 
 
-def displaced_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
     """`(B, H, W)` cross-entropies, 0 where the label is ignored."""
+    if offsets is None:
+        return bilinear_pixels(scores, labels, **criterion)
     with device_of(scores):
         losses = sweep_pixels(job(scores, labels, criterion), offsets, LocationTerms(), losses=True).losses
     assert losses is not None
     return losses
 
 
-def displaced_pixels_backward(
-    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]
-) -> tuple[Tensor, Tensor]:
+def pixels_backward(
+    grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **criterion: Unpack[Options]
+) -> tuple[Tensor, Tensor | None]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
+    if offsets is None:
+        return bilinear_pixels_backward(grad, scores, labels, **criterion), None
     with device_of(scores):
         work = job(scores, labels, criterion)
         swept = sweep_pixels(work, offsets, LocationTerms(), grad=grad, gradient=True)
         to_scores, _ = scatter(work, scores, offsets, LocationTerms(), swept, grad=grad)
-    assert swept.moves is not None
     return to_scores, swept.moves
