@@ -21,12 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
-from offstride.ops.cross_entropy import (
-    bilinear_loss,
-    bilinear_pixel_losses,
-    displaced_loss,
-    displaced_pixel_losses,
-)
+from offstride.ops.cross_entropy import bilinear_loss, displaced_loss, fused_pixel_losses
 from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets, label_weight
 from offstride.ops.cross_entropy.options import NO_TERMS, CrossEntropyOptions, Terms, check_ignored
 from offstride.ops.cross_entropy.reference import pixel_cross_entropy
@@ -171,7 +166,7 @@ class BilinearField(LogitField):
         return bilinear_rows(band, self.size, (start, stop), origin=self.origin, coarse=coarse, first=first)
 
     def pixel_losses(self, checked: CheckedLabels) -> Tensor:
-        return bilinear_pixel_losses(self._scores(), checked.labels, origin=self.origin, **checked.options)
+        return fused_pixel_losses(self._scores(), None, checked.labels, origin=self.origin, **checked.options)
 
     def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
         return bilinear_loss(self._scores(), checked.labels, divisor, origin=self.origin, **checked.options)
@@ -247,8 +242,7 @@ class LocatedField(LogitField):
         return located_sample(self.scores, self.offsets, origin=self.origin, rows=(start, stop))
 
     def pixel_losses(self, checked: CheckedLabels) -> Tensor:
-        tensors = (self.scores, self.offsets, checked.labels)
-        return displaced_pixel_losses(*tensors, origin=self.origin, **checked.options)
+        return fused_pixel_losses(self.scores, self.offsets, checked.labels, origin=self.origin, **checked.options)
 
     def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
         return self.location_loss(checked, torch.stack((divisor, divisor)), NO_TERMS)

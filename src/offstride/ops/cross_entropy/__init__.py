@@ -73,7 +73,7 @@ def upsample_cross_entropy(
     check_scores(scores)
     checked = check_targets(labels, (*scores.shape[:2], *labels.shape[1:]), scores.device, **options)
     if reduction == "none":
-        return bilinear_pixel_losses(scores, checked.labels, origin=origin, impl=impl, **checked.options)
+        return fused_pixel_losses(scores, None, checked.labels, origin=origin, impl=impl, **checked.options)
     total = checked.total
     divisor = torch.ones_like(total) if reduction == "sum" else total.masked_fill(total == 0, 1)
     return bilinear_loss(scores, checked.labels, divisor, origin=origin, impl=impl, **checked.options)
@@ -142,13 +142,6 @@ def bilinear_loss(
     return operators.bilinear(scores, labels, divisor, impl=impl, gradient=gradient, **options)[0]
 
 
-def bilinear_pixel_losses(scores: Tensor, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]) -> Tensor:
-    """`upsample_cross_entropy(reduction="none")` of checked arguments."""
-    if impl == "reference":
-        return reference.pixels(scores, None, labels, **options)
-    return operators.bilinear_pixels(scores, labels, impl=impl, **options)
-
-
 def displaced_loss(
     scores: Tensor,
     offsets: Tensor,
@@ -167,10 +160,12 @@ def displaced_loss(
     return operators.displaced(scores, offsets, labels, divisors, impl=impl, gradient=gradient, **options)[0]
 
 
-def displaced_pixel_losses(
-    scores: Tensor, offsets: Tensor, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]
+def fused_pixel_losses(
+    scores: Tensor, offsets: Tensor | None, labels: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]
 ) -> Tensor:
-    """`(B, H, W)` losses of location-aware upsampling, for checked arguments."""
+    """`(B, H, W)` losses of checked arguments; without offsets those of bilinear upsampling."""
     if impl == "reference":
         return reference.pixels(scores, offsets, labels, **options)
+    if offsets is None:
+        return operators.bilinear_pixels(scores, labels, impl=impl, **options)
     return operators.displaced_pixels(scores, offsets, labels, impl=impl, **options)

@@ -118,38 +118,6 @@ class Reading:
         return clamped, clamped == coordinates, lost
 
 
-class Total(NamedTuple):
-    """What is summed up over the bands.
-
-    Attributes:
-        judge: Weighs the losses.
-        divisors: `(2,)` of the losses and of the pull, in the type of the computation.
-        strength: Factor of the pull.
-        gradients: Where gradients are collected, if they are wanted.
-    """
-
-    judge: Judge
-    divisors: Tensor
-    strength: float
-    gradients: "Gradients | None"
-
-    def of(self, band: Band, scores: "BandScores") -> Tensor:
-        """Loss of a band; its gradients are added. A function of its own, so that a band is forgotten before the next
-        is rendered.
-        """
-        judgement = self.judge(band, scores.losses)
-        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
-        loss = weighed.sum() / self.divisors[0]
-        if judgement.pull is not None:
-            loss = loss + judgement.pull * self.strength / self.divisors[1]
-        if self.gradients is not None:
-            offsets = scores.backward(judgement.factor, self.gradients.maps).div_(self.divisors[0])
-            if judgement.drift is not None:
-                offsets.add_(judgement.drift.mul_(self.strength / self.divisors[1]))
-            self.gradients.offsets[band.images, :, band.rows] = offsets
-        return loss
-
-
 def total_loss(
     reading: Reading,
     labels: Tensor,
@@ -167,9 +135,23 @@ def total_loss(
     """
     divisors = divisors.to(reading.dtype)
     gradients = Gradients.new(reading) if gradient else None
-    total = Total(judge, divisors, strength, gradients)
-    bands = [total.of(band, BandScores(reading, band, labels, criterion)) for band in reading.bands()]
-    loss = torch.stack(bands).sum()
+
+    def band_loss(band: Band) -> Tensor:
+        """A function of its own, so that a band is forgotten before the next is rendered; its gradients are added."""
+        scores = BandScores(reading, band, labels, criterion)
+        judgement = judge(band, scores.losses)
+        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
+        loss = weighed.sum() / divisors[0]
+        if judgement.pull is not None:
+            loss = loss + judgement.pull * strength / divisors[1]
+        if gradients is not None:
+            offsets = scores.backward(judgement.factor, gradients.maps).div_(divisors[0])
+            if judgement.drift is not None:
+                offsets.add_(judgement.drift.mul_(strength / divisors[1]))
+            gradients.offsets[band.images, :, band.rows] = offsets
+        return loss
+
+    loss = torch.stack([band_loss(band) for band in reading.bands()]).sum()
     if gradients is None:
         return loss, None, None
     return loss, gradients.to_scores(reading, divisors[0]), gradients.offsets
