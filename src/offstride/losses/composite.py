@@ -44,8 +44,9 @@ LabelSize = Literal["full", "downsampled"]
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What to minimise; `offstride.ops.cross_entropy.options` has the defaults and limits of what it shares with the
-    cross-entropy.
+    """What to minimise.
+
+    Options of the cross-entropy have their defaults and limits from `offstride.ops.cross_entropy.options`.
 
     Args:
         location: `"guided"` (LaU, Eq. 3), `"regression"` (LaU, Eq. 4), or `"none"` for cross-entropy alone.

@@ -53,23 +53,15 @@ def _run(
     size: tuple[int, int],
     origin: Origin,
     *,
-    labels: Tensor | None = None,
-    counts: Tensor | None = None,
-    target: Tensor | None = None,
     ignore_index: int = _NONE_IGNORED,
+    **given: Tensor,
 ) -> None:
-    """Fill in labels or counts. What pointers point at lives until the call is over."""
-    scores, offsets = _plain(scores), None if offsets is None else _plain(offsets)
+    """Fill in `labels` or `counts` of a `target`. What pointers point at lives until the call is over."""
     B, C, h, w = scores.shape
     task = native.LabelTask(B=B, C=C, h=h, w=w, H=size[0], W=size[1], threads=torch.get_num_threads())
-    tensors = {"scores": scores, "offsets": offsets, "labels": labels, "counts": counts, "target": target}
+    tensors = {"scores": native.plain(scores), "offsets": native.plain(offsets), **given}
     for name, tensor in tensors.items():
         setattr(task, name, native.pointer(tensor))
-    task.target_bytes = 0 if target is None else target.element_size()
+    task.target_bytes = given["target"].element_size() if "target" in given else 0
     task.ignore_index, task.origin = ignore_index, origin_code(origin)
     native.labels(task)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """The tensor as the kernels read it: contiguous float32."""
-    return tensor.detach().to(torch.float32).contiguous()

@@ -69,11 +69,10 @@ def pixels_backward(
 class _Call:
     """A task and the tensors that its pointers point into."""
 
-    def __init__(
-        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options | DisplacedOptions
-    ) -> None:
+    def __init__(self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options) -> None:
         self.types = scores.dtype, None if offsets is None else offsets.dtype
-        self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(options["weight"])
+        self.scores, self.offsets = native.plain(scores), native.plain(offsets)
+        self.weight = native.plain(options["weight"])
         self.labels = labels.detach().contiguous()
         self.gradients: tuple[Tensor | None, Tensor | None] = (None, None)
         B, C, h, w = scores.shape
@@ -94,7 +93,7 @@ class _Call:
         gradient: bool = False,
     ) -> native.Task:
         """Fill in the sums and, if asked for, `gradients`."""
-        pixel_weight = _plain(pixel_weight)
+        pixel_weight = native.plain(pixel_weight)
         self.task.scale, self.task.pull_scale = 1 / divisor, 1 / pull_divisor
         self.task.pixel_weight = native.pointer(pixel_weight)
         gradients = [
@@ -107,8 +106,3 @@ class _Call:
         )
         self.gradients = to_scores, to_offsets
         return self.task
-
-
-def _plain(tensor: Tensor | None) -> Tensor | None:
-    """The tensor as the kernels read it: contiguous float32."""
-    return None if tensor is None else tensor.detach().to(torch.float32).contiguous()

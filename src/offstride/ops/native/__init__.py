@@ -82,6 +82,11 @@ def forget_memory() -> None:
         loaded.offstride_forget_memory()
 
 
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """The tensor as the kernels read it: contiguous float32."""
+    return None if tensor is None else tensor.detach().to(torch.float32).contiguous()
+
+
 def pointer(tensor: Tensor | None) -> int | None:
     """Address of a contiguous tensor; it must outlive the call."""
     return None if tensor is None else tensor.data_ptr()
