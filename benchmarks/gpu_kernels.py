@@ -98,9 +98,9 @@ def errors_of(kind, origin, dtype):
     exact = [exact.detach(), *torch.autograd.grad(exact, leaves)]
     torch.use_deterministic_algorithms("fixed point" in kind)
     if terms is None:
-        found = kernels.bilinear(scores, labels, divisors[0], origin=origin, gradient=True, **options)
+        found = kernels.loss(scores, None, labels, divisors, origin=origin, gradient=True, **TERMS, **options)[:2]
     else:
-        found = kernels.located(scores, offsets, labels, divisors, origin=origin, gradient=True, **terms, **options)
+        found = kernels.loss(scores, offsets, labels, divisors, origin=origin, gradient=True, **terms, **options)
     torch.use_deterministic_algorithms(False)
     result = {"ours": [error(ours, right) for ours, right in zip(found, exact, strict=True)]}
     if dtype == torch.float32 and origin == "center" and kind in ("bilinear", "located", "located, fixed point"):
@@ -159,7 +159,7 @@ def methods(size, quick):
         return loss, *torch.autograd.grad(loss, leaves)
 
     def located(**terms):
-        return kernels.located(
+        return kernels.loss(
             scores, offsets, labels, divisors(), origin="center", gradient=True, **(TERMS | terms), **PLAIN
         )
 
@@ -174,7 +174,9 @@ def methods(size, quick):
         BASE: lambda: backward(dense(leaves[0], leaves[1], labels), leaves[0]),
         f"{BASE}, compiled": lambda: backward(compiled(leaves[0], leaves[1], labels), leaves[0]),
         "LaU by grid_sample": lambda: backward(grid_sample_loss(*leaves, labels) / divisors()[0], *leaves),
-        "bilinear": lambda: kernels.bilinear(scores, labels, divisors()[0], origin="center", gradient=True, **PLAIN),
+        "bilinear": lambda: kernels.loss(
+            scores, None, labels, divisors(), origin="center", gradient=True, **TERMS, **PLAIN
+        ),
         "LaU": located,
         "LaU + guided": lambda: located(guided=0.3),
         "LaU + guided + regression": lambda: located(guided=0.3, regression=0.1),

@@ -84,7 +84,7 @@ def type_of(value):
 def record(kind, size, dtype):
     """The launches of one call."""
     from offstride.ops.argmax.triton import confusion, pixels
-    from offstride.ops.cross_entropy.triton import bilinear, bilinear_loss, located, located_loss, pack
+    from offstride.ops.cross_entropy.triton import bilinear_loss, displaced_loss, pack
 
     launches = []
 
@@ -93,9 +93,9 @@ def record(kind, size, dtype):
         arguments |= {name: options.pop(name) for name in kernel.arg_names if name in options}
         launches.append(Launch(kernel, arguments, options))
 
-    for module in (pixels, bilinear_loss, located_loss, pack):
+    for module in (pixels, bilinear_loss, displaced_loss, pack):
         sys.modules[module.__name__].launch = note
-    located_loss.precision = lambda scores, window: "tf32x3" if window > 4 else "ieee"
+    displaced_loss.precision = lambda scores, window: "tf32x3" if window > 4 else "ieee"
     B, C, h, w, factor = size
     scores = torch.empty(B, C, h, w, device="meta", dtype=dtype)
     labels = torch.empty(B, h * factor, w * factor, device="meta", dtype=torch.int64)
@@ -108,12 +108,12 @@ def record(kind, size, dtype):
     if "all terms" in kind:
         located_options["regression"] = 0.1
     if kind.startswith("bilinear"):
-        bilinear(scores, labels, divisors[0], origin="center", gradient=True, **options)
+        bilinear_loss.bilinear(scores, labels, divisors[0], origin="center", gradient=True, **options)
     elif kind == "argmax":
         confusion(scores, offsets, labels, origin="center", ignore_index=255)
     else:
         torch.use_deterministic_algorithms(kind == "fixed point")
-        located(scores, offsets, labels, divisors, origin="center", **located_options)
+        displaced_loss.loss(scores, offsets, labels, divisors, origin="center", **located_options)
         torch.use_deterministic_algorithms(False)
     return launches
 

@@ -12,7 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -21,20 +21,13 @@ from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
-from offstride.ops.cross_entropy import (
-    NO_TERMS,
-    Criterion,
-    bilinear_loss,
-    bilinear_pixel_losses,
-    check_targets,
-    label_weight,
-    located_loss,
-    located_pixel_losses,
-    pixel_cross_entropy,
-)
+from offstride.ops.cross_entropy import bilinear_loss, displaced_loss, fused_pixel_losses
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets, label_weight
+from offstride.ops.cross_entropy.options import NO_TERMS, CrossEntropyOptions, Terms, check_ignored
+from offstride.ops.cross_entropy.reference import pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid, source_rows
 from offstride.ops.interpolate import bilinear_map, bilinear_rows, nearest_rows
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.labels import IGNORE_INDEX, label_dtype
 from offstride.ops.precision import without_autocast
 from offstride.ops.sample import located_sample
 
@@ -80,21 +73,21 @@ class LogitField(ABC):
         step = max(1, BAND_BYTES // (4 * B * C * W))
         return ((start, min(start + step, H)) for start in range(0, H, step))
 
-    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
-        """`(B, H, W)` losses for checked labels."""
+    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
+        """`(B, H, W)` losses."""
 
         def band_loss(start: int, stop: int) -> Tensor:
-            return pixel_cross_entropy(self.rows(start, stop), labels[:, start:stop], **criterion)
+            return pixel_cross_entropy(self.rows(start, stop), checked.labels[:, start:stop], **checked.options)
 
         return torch.cat([_recomputed(band_loss, *band) for band in self.bands()], 1)
 
-    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
-        """Sum of the losses over a 0-dim divisor, for checked labels."""
-        return self.pixel_losses(labels, criterion).sum() / divisor
+    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
+        """Sum of the losses over a 0-dim divisor."""
+        return self.pixel_losses(checked).sum() / divisor
 
     def label_map(self) -> Tensor:
         """`(B, H, W)` most likely classes."""
-        dtype = torch.uint8 if self.shape[1] <= 256 else torch.int64
+        dtype = label_dtype(self.shape[1])
         return torch.cat([self.rows(*band).argmax(1).to(dtype) for band in self.bands()], 1)
 
     def confidence(self) -> Tensor:
@@ -107,7 +100,12 @@ class LogitField(ABC):
         return torch.cat([band_confidence(*band) for band in self.bands()], 1)
 
     def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
-        """`(C, C)` counts, for checked labels."""
+        """`(C, C)` counts, for uint8 or int64 labels of the map's size.
+
+        Raises:
+            ValueError: If a valid label is no class (looked at on a CPU only).
+        """
+        label_weight(labels, self.shape[1], ignore_index=ignore_index)
         return count_pairs(labels, self.label_map(), self.shape[1], ignore_index)
 
 
@@ -129,9 +127,9 @@ class DenseField(LogitField):
         self.check_rows(start, stop)
         return self.scores[:, :, start:stop].to(coordinate_dtype(self.scores.dtype))
 
-    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
+    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
         """At once: where all scores are there, bands would save little, and pad the gradient of each to the whole."""
-        return pixel_cross_entropy(self.rows(0, self.shape[2]), labels, **criterion)
+        return pixel_cross_entropy(self.rows(0, self.shape[2]), checked.labels, **checked.options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +165,11 @@ class BilinearField(LogitField):
         band = self.source[:, :, first:last] if isinstance(self.source, Tensor) else self.source.rows(first, last)
         return bilinear_rows(band, self.size, (start, stop), origin=self.origin, coarse=coarse, first=first)
 
-    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
-        return bilinear_pixel_losses(self._scores(), labels, origin=self.origin, **criterion)
+    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
+        return fused_pixel_losses(self._scores(), None, checked.labels, origin=self.origin, **checked.options)
 
-    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
-        return bilinear_loss(self._scores(), labels, divisor, origin=self.origin, **criterion)
+    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
+        return bilinear_loss(self._scores(), checked.labels, divisor, origin=self.origin, **checked.options)
 
     def label_map(self) -> Tensor:
         return upsample_argmax(self._scores(), self.size, origin=self.origin)
@@ -211,8 +209,8 @@ class NearestField(LogitField):
 
     def rows(self, start: int, stop: int) -> Tensor:
         self.check_rows(start, stop)
-        found = nearest_rows(self.scores, self.size, (start, stop), origin=self.origin)
-        return found.to(coordinate_dtype(found.dtype))
+        scores = nearest_rows(self.scores, self.size, (start, stop), origin=self.origin)
+        return scores.to(coordinate_dtype(scores.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,12 +241,16 @@ class LocatedField(LogitField):
     def rows(self, start: int, stop: int) -> Tensor:
         return located_sample(self.scores, self.offsets, origin=self.origin, rows=(start, stop))
 
-    def pixel_losses(self, labels: Tensor, criterion: Criterion) -> Tensor:
-        return located_pixel_losses(self.scores, self.offsets, labels, origin=self.origin, **criterion)
+    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
+        return fused_pixel_losses(self.scores, self.offsets, checked.labels, origin=self.origin, **checked.options)
 
-    def loss(self, labels: Tensor, divisor: Tensor, criterion: Criterion) -> Tensor:
-        divisors = torch.stack((divisor, divisor))
-        return located_loss(self.scores, self.offsets, labels, divisors, origin=self.origin, **NO_TERMS, **criterion)
+    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
+        return self.location_loss(checked, torch.stack((divisor, divisor)), NO_TERMS)
+
+    def location_loss(self, checked: CheckedLabels, divisors: Tensor, terms: Terms) -> Tensor:
+        """The same with location-aware terms, over the `(2,)` divisors of the losses and of the pull."""
+        tensors = (self.scores, self.offsets, checked.labels, divisors)
+        return displaced_loss(*tensors, origin=self.origin, **terms, **checked.options)
 
     def label_map(self) -> Tensor:
         return upsample_argmax(self.scores, self._size(), offsets=self.offsets, origin=self.origin)
@@ -313,22 +315,13 @@ class SubpixelField(LogitField):
         return fine[:, :, start - r * first : stop - r * first, : self.size[1]]
 
 
-def pixel_losses(
-    field: LogitField,
-    labels: Tensor,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-) -> Tensor:
+def pixel_losses(field: LogitField, labels: Tensor | CheckedLabels, **options: Unpack[CrossEntropyOptions]) -> Tensor:
     """Cross-entropy of every pixel of a field, without its full-resolution scores.
 
     Args:
         field: Scores of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes.
-        weight: `(C,)` class weights.
-        label_smoothing: Share of the target spread over all classes, as in `torch.nn.functional.cross_entropy`.
-        ignore_index: Label of pixels that do not count.
+        labels: `(B, H, W)` integer classes, or what `check_labels` made of them.
+        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
 
     Returns:
         `(B, H, W)` losses, 0 at ignored pixels.
@@ -336,18 +329,15 @@ def pixel_losses(
     Raises:
         ValueError: If labels or weights do not fit the field.
     """
-    checked = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
-    return field.pixel_losses(checked.labels, _criterion(weight, label_smoothing, ignore_index))
+    return field.pixel_losses(check_labels(field, labels, **options))
 
 
 def cross_entropy(
     field: LogitField,
-    labels: Tensor,
+    labels: Tensor | CheckedLabels,
     *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
     across: Across | None = None,
+    **options: Unpack[CrossEntropyOptions],
 ) -> Tensor:
     """Mean cross-entropy of a field against full-resolution labels, without its full-resolution scores.
 
@@ -356,11 +346,9 @@ def cross_entropy(
 
     Args:
         field: Scores of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes.
-        weight: `(C,)` class weights; the mean is then over weights, as in torch.
-        label_smoothing: Share of the target spread over all classes.
-        ignore_index: Label of pixels that do not count.
+        labels: `(B, H, W)` integer classes, or what `check_labels` made of them.
         across: Turns the number (or weight) of this batch's valid pixels into what the sum is divided by, see `Across`.
+        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
 
     Returns:
         Scalar, float32 or better.
@@ -368,10 +356,8 @@ def cross_entropy(
     Raises:
         ValueError: If labels or weights do not fit the field.
     """
-    checked = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
-    return field.loss(
-        checked.labels, divisor_of(checked.valid, across), _criterion(weight, label_smoothing, ignore_index)
-    )
+    checked = check_labels(field, labels, **options)
+    return field.loss(checked, divisor_of(checked.total, across))
 
 
 def divisor_of(count: Tensor, across: Across | None = None) -> Tensor:
@@ -400,35 +386,21 @@ def confusion(field: LogitField, labels: Tensor, *, ignore_index: int = IGNORE_I
     Raises:
         ValueError: If labels do not fit the field.
     """
-    return field.confusion(check_labels(field, labels, ignore_index).labels, ignore_index)
-
-
-class Checked(NamedTuple):
-    """Labels that fit, as uint8 or int64, and the number or weight of the valid ones."""
-
-    labels: Tensor
-    valid: Tensor
+    check_ignored(ignore_index)
+    B, _, H, W = field.shape
+    return field.confusion(check_map(labels, (B, H, W), field.values.device), ignore_index)
 
 
 def check_labels(
-    field: LogitField,
-    labels: Tensor,
-    ignore_index: int,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-) -> Checked:
-    """Raise a `ValueError` unless labels are an integer `(B, H, W)` map of the field's classes (values are looked at on
-    a CPU only) and the options fit.
+    field: LogitField, labels: Tensor | CheckedLabels, **options: Unpack[CrossEntropyOptions]
+) -> CheckedLabels:
+    """Check labels and options for the losses of a field, which take the result in place of labels and options.
+
+    Raises:
+        ValueError: If labels are no integer `(B, H, W)` map of the field's classes (values are looked at on a CPU
+            only), or options do not fit; if checked labels are of another shape, or options are given beside them.
     """
-    _, C, H, W = field.shape
-    scores = field.values[:, :1].expand(-1, C, -1, -1)  # the coarse values may have other channels
-    labels = check_targets(scores, labels, (H, W), weight, label_smoothing, ignore_index)
-    return Checked(labels, label_weight(labels, C, weight=weight, ignore_index=ignore_index))
-
-
-def _criterion(weight: Tensor | None, label_smoothing: float, ignore_index: int) -> Criterion:
-    return {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    return check_targets(labels, field.shape, field.values.device, **options)
 
 
 def _check_size(size: tuple[int, int]) -> None:

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from offstride.ops.cross_entropy import banded, reference
 from offstride.ops.cross_entropy.banded import phase, reader, tiled, upsampling
 from offstride.ops.cross_entropy.banded.cells import sort_into_cells
+from offstride.ops.cross_entropy.options import NO_TERMS
 from offstride.ops.sample import located_sample
 
 PLACES = [
@@ -34,9 +35,7 @@ def leaves_of(*tensors):
 
 
 def located(scores, offsets, labels, options, *, gradient=True, divisors=DIVISORS):
-    return banded.located(
-        scores, offsets, labels, divisors, **options.of_loss(), **options.of_place(), gradient=gradient
-    )
+    return banded.loss(scores, offsets, labels, divisors, **options.of_loss(), **options.of_place(), gradient=gradient)
 
 
 def check_bilinear(scores, labels, options, tolerance=1e-11):
@@ -44,17 +43,17 @@ def check_bilinear(scores, labels, options, tolerance=1e-11):
     (leaf,) = leaves_of(scores)
     still = torch.zeros(len(scores), 2, *labels.shape[1:], dtype=torch.float64)
     pixels = dense_pixels(render(leaf, still, options.origin), labels, options)
-    loss, gradient = banded.bilinear(scores, labels, DIVISORS[0], **options.of_loss(), gradient=True)
+    loss, gradient = banded.loss(scores, None, labels, DIVISORS, **options.of_loss(), **NO_TERMS, gradient=True)[:2]
     close(loss.double(), pixels.sum().detach() / DIVISORS[0], tolerance)
     (expected,) = torch.autograd.grad(pixels.sum() / DIVISORS[0], leaf, retain_graph=True)
     close(gradient.double(), expected, tolerance)
-    alone, none = banded.bilinear(scores, labels, DIVISORS[0], **options.of_loss(), gradient=False)
+    alone, none = banded.loss(scores, None, labels, DIVISORS, **options.of_loss(), **NO_TERMS, gradient=False)[:2]
     assert none is None
     assert torch.equal(alone, loss)
-    close(banded.bilinear_pixels(scores, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
+    close(banded.pixels(scores, None, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
     upstream = torch.randn(pixels.shape)
     (expected,) = torch.autograd.grad(pixels, leaf, upstream.double())
-    found = banded.bilinear_pixels_backward(upstream, scores, labels, **options.of_loss())
+    found = banded.pixels_backward(upstream, scores, None, labels, **options.of_loss())[0]
     close(found.double(), expected, tolerance)
     assert gradient.dtype == found.dtype == scores.dtype
 
@@ -75,9 +74,9 @@ def check_located(scores, offsets, labels, options, tolerance=1e-10):
 def check_located_pixels(scores, offsets, labels, options, tolerance=1e-10):
     leaves = leaves_of(scores, offsets)
     pixels = dense_pixels(render(*leaves, options.origin), labels, options)
-    close(banded.located_pixels(scores, offsets, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
+    close(banded.pixels(scores, offsets, labels, **options.of_loss()).double(), pixels.detach(), tolerance)
     upstream = torch.randn(pixels.shape)
-    found = banded.located_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
+    found = banded.pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
     for ours, theirs in zip(found, torch.autograd.grad(pixels, leaves, upstream.double()), strict=True):
         close(ours.double(), theirs, tolerance)
 
@@ -208,7 +207,7 @@ def test_the_better_precision_counts(scores, offsets):
     tensors = tensors[0].to(scores), tensors[1].to(offsets), tensors[2]
     check_located(*tensors, Options(guided=0.3, regression=0.1), 1e-6)
     assert located(*tensors, Options(guided=0.3))[0].dtype == scores
-    assert banded.located_pixels(*tensors, **Options().of_loss()).dtype == scores
+    assert banded.pixels(*tensors, **Options().of_loss()).dtype == scores
 
 
 # Single precision: no worse than dense single precision by more than half.
@@ -239,9 +238,9 @@ def test_bilinear_in_single_precision(scale, smoothing, fine):
         loss = dense_pixels(rendered, labels, options).sum() / DIVISORS[0]
         return loss.detach(), *torch.autograd.grad(loss, scores)
 
-    found = banded.bilinear(scores, labels, DIVISORS[0], **options.of_loss(), gradient=True)
+    found = banded.loss(scores, None, labels, DIVISORS, **options.of_loss(), **NO_TERMS, gradient=True)[:2]
     assert_no_worse(found, dense(scores), dense(scores.double()))
-    pixels = banded.bilinear_pixels(scores, labels, **options.of_loss())
+    pixels = banded.pixels(scores, None, labels, **options.of_loss())
     rendered = F.interpolate(scores, fine, mode="bilinear", align_corners=False)
     theirs, exact = (dense_pixels(each, labels, options) for each in (rendered, exact_upsampling(scores, fine)))
     assert error(pixels, exact) <= 1.5 * error(theirs, exact)
@@ -281,7 +280,7 @@ def test_located_in_single_precision(scale, place, way):
     loss = dense_located(*leaves, labels, DIVISORS.double(), options, noise)
     exact = loss.detach(), *torch.autograd.grad(loss, leaves)
     leaves = [scores.requires_grad_(), offsets.requires_grad_()]
-    loss = reference.located(*leaves, labels, DIVISORS, **options.of_loss(), **options.of_place())
+    loss = reference.loss(*leaves, labels, DIVISORS, **options.of_loss(), **options.of_place())
     dense = loss.detach(), *torch.autograd.grad(loss, leaves)
     assert_no_worse(located(scores, offsets, labels, options), dense, exact)
 
@@ -306,7 +305,7 @@ def test_nothing_valid_costs_nothing(way):
     scores, offsets, labels = case()
     labels = torch.full_like(labels, 255)
     for found in (
-        banded.bilinear(scores, labels, torch.ones(()), **Options().of_loss(), gradient=True),
+        banded.loss(scores, None, labels, torch.ones(2), **Options().of_loss(), **NO_TERMS, gradient=True)[:2],
         *(located(scores, offsets, labels, Options(**place), divisors=torch.ones(2)) for place in PLACES),
     ):
         assert not any(each.any() for each in found)
@@ -326,7 +325,7 @@ def test_nan_offsets_are_seen_where_they_count(place, way):
     assert loss.isnan()
     assert to_scores.isnan().any()
     assert to_offsets[0, :, 5, 6].isnan().any()
-    pixels = banded.located_pixels(scores, offsets, labels, **Options().of_loss())
+    pixels = banded.pixels(scores, offsets, labels, **Options().of_loss())
     assert pixels.isnan().nonzero().tolist() == [[0, 5, 6]]
 
 
@@ -347,17 +346,17 @@ def test_nan_scores_give_nan(place, way):
     scores[0, 1, 2, 3] = torch.nan
     labels[:] = 1
     assert located(scores, offsets, labels, Options(**place))[0].isnan()
-    assert banded.bilinear(scores, labels, DIVISORS[0], **Options().of_loss(), gradient=False)[0].isnan()
+    assert banded.loss(scores, None, labels, DIVISORS, **Options().of_loss(), **NO_TERMS, gradient=False)[0].isnan()
 
 
 def run_all(scores, offsets, labels):
     upstream = torch.linspace(0, 1, labels.numel()).view(labels.shape)
     options = Options(label_smoothing=0.1).of_loss()
-    yield from banded.bilinear(scores, labels, DIVISORS[0], **options, gradient=True)
-    yield banded.bilinear_pixels(scores, labels, **options)
-    yield banded.bilinear_pixels_backward(upstream, scores, labels, **options)
-    yield banded.located_pixels(scores, offsets, labels, **options)
-    yield from banded.located_pixels_backward(upstream, scores, offsets, labels, **options)
+    yield from banded.loss(scores, None, labels, DIVISORS, **options, **NO_TERMS, gradient=True)[:2]
+    yield banded.pixels(scores, None, labels, **options)
+    yield banded.pixels_backward(upstream, scores, None, labels, **options)[0]
+    yield banded.pixels(scores, offsets, labels, **options)
+    yield from banded.pixels_backward(upstream, scores, offsets, labels, **options)
     for place in PLACES:
         yield from located(scores, offsets, labels, replace(Options(), **place))
 

@@ -140,8 +140,10 @@ def test_operators_keep_their_promises(impl, weight):
     check(operators.bilinear, (scores, labels, count, weight, impl, *rest, True))
     check(operators.bilinear_pixels, (scores, labels, weight, impl, *rest))
     terms = (0.3, 0.1, 1, "penalize")
-    check(operators.located, (scores, offsets, labels, torch.stack((count, count)), weight, impl, *terms, *rest, True))
-    check(operators.located_pixels, (scores, offsets, labels, weight, impl, *rest))
+    check(
+        operators.displaced, (scores, offsets, labels, torch.stack((count, count)), weight, impl, *terms, *rest, True)
+    )
+    check(operators.displaced_pixels, (scores, offsets, labels, weight, impl, *rest))
 
 
 def test_autocast_leaves_it_alone():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from offstride.ops import native
 from offstride.ops.cross_entropy import cpu, reference
+from offstride.ops.cross_entropy.options import NO_TERMS
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernels are not compiled")
 EPS = torch.finfo(torch.float32).eps
@@ -73,8 +74,8 @@ def with_gradients(function, *tensors):
 
 def check_bilinear(scores, labels, options, errors):
     terms = options.of_loss()
-    found = cpu.bilinear(scores, labels, DIVISORS[0], **terms, gradient=True)
-    dense = with_gradients(lambda s: reference.bilinear(s, labels, DIVISORS[0], **terms), scores.float())
+    found = cpu.loss(scores, None, labels, DIVISORS, **terms, **NO_TERMS, gradient=True)[:2]
+    dense = with_gradients(lambda s: reference.loss(s, None, labels, DIVISORS, **terms, **NO_TERMS), scores.float())
 
     def exactly(s):
         still = torch.zeros(len(s), 2, *labels.shape[1:], dtype=torch.float64)
@@ -85,22 +86,22 @@ def check_bilinear(scores, labels, options, errors):
         errors.add(found, dense, with_gradients(exactly, scores.double()))
     else:  # the gradient is rounded to the type of the scores at the end
         assert distance(found[1], with_gradients(exactly, scores.double())[1]) < torch.finfo(scores.dtype).eps
-    alone, none = cpu.bilinear(scores, labels, DIVISORS[0], **terms, gradient=False)
+    alone, none = cpu.loss(scores, None, labels, DIVISORS, **terms, **NO_TERMS, gradient=False)[:2]
     assert torch.equal(alone, found[0])
     assert none is None
 
 
 def check_located(scores, offsets, labels, options, errors):
     terms = options.of_loss() | options.of_place()
-    found = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)
-    dense = with_gradients(lambda *x: reference.located(*x, labels, DIVISORS, **terms), scores, offsets)
+    found = cpu.loss(scores, offsets, labels, DIVISORS, **terms, gradient=True)
+    dense = with_gradients(lambda *x: reference.loss(*x, labels, DIVISORS, **terms), scores, offsets)
 
     def exactly(*leaves):
         noise = 2**13 * EPS
         return dense_located(*leaves, labels, DIVISORS.double(), options, noise)
 
     errors.add(found, dense, with_gradients(exactly, scores.double(), offsets.double()))
-    alone = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=False)
+    alone = cpu.loss(scores, offsets, labels, DIVISORS, **terms, gradient=False)
     assert torch.equal(alone[0], found[0])
 
 
@@ -109,13 +110,13 @@ def check_but_for_ties(scores, offsets, labels, options):
     which single precision has many that are 0.
     """
     terms = options.of_loss() | options.of_place()
-    found = cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)
+    found = cpu.loss(scores, offsets, labels, DIVISORS, **terms, gradient=True)
 
     def exactly(*leaves):
         return dense_located(*leaves, labels, DIVISORS.double(), options, 2**13 * EPS)
 
     exact = with_gradients(exactly, scores.double(), offsets.double())
-    dense = reference.located(scores, offsets, labels, DIVISORS, **terms)
+    dense = reference.loss(scores, offsets, labels, DIVISORS, **terms)
     ties = 2e-3 if options.origin == "aligned" else 1e-4  # many pixels of small aligned maps lie on coarse ones
     assert distance(found[0], exact[0]) <= max(ties, 1.5 * distance(dense, exact[0]))
     for ours, theirs in zip(found[1:], exact[1:], strict=True):
@@ -174,14 +175,14 @@ def test_located_with_scores_far_apart(isa, origin, place):
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_zero_offsets_are_bilinear_and_all_of_them_penalised(isa, origin):
     scores, offsets, labels = case(C=7, dtype=torch.float32)
-    plain = cpu.bilinear(scores, labels, DIVISORS[0], **Options(origin).of_loss(), gradient=True)
+    plain = cpu.loss(scores, None, labels, DIVISORS, **Options(origin).of_loss(), **NO_TERMS, gradient=True)[:2]
     still = torch.zeros_like(offsets)
     options = Options(origin, guided=0.5)
     terms = options.of_loss() | options.of_place()
-    loss, gradient, _ = cpu.located(scores, still, labels, DIVISORS, **terms, gradient=True)
+    loss, gradient, _ = cpu.loss(scores, still, labels, DIVISORS, **terms, gradient=True)
     torch.testing.assert_close(loss, 1.5 * plain[0], rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, 1.5 * plain[1], rtol=1e-4, atol=1e-6)
-    spared = cpu.located(scores, still, labels, DIVISORS, **(terms | {"ties": "spare"}), gradient=False)[0]
+    spared = cpu.loss(scores, still, labels, DIVISORS, **(terms | {"ties": "spare"}), gradient=False)[0]
     torch.testing.assert_close(spared, plain[0], rtol=1e-6, atol=0)
 
 
@@ -191,16 +192,16 @@ def test_pixel_losses(isa, scale, options):
     scores, offsets, labels = case(C=9, scale=scale, dtype=torch.float32)
     options = Options(**options)
     upstream = torch.randn(labels.shape)
-    found = cpu.bilinear_pixels(scores, labels, **options.of_loss())
+    found = cpu.pixels(scores, None, labels, **options.of_loss())
     assert (found[labels == 255] == 0).all()
-    gradient = cpu.bilinear_pixels_backward(upstream, scores, labels, **options.of_loss())
+    gradient = cpu.pixels_backward(upstream, scores, None, labels, **options.of_loss())[0]
     still = torch.zeros_like(offsets, dtype=torch.float64)
     leaf = scores.double().requires_grad_()
     exact = dense_pixels(render(leaf, still, "center"), labels, options)
     assert distance(found, exact.detach()) < 1e-6
     assert distance(gradient, torch.autograd.grad(exact, leaf, upstream.double())[0]) < 1e-5
-    found = cpu.located_pixels(scores, offsets, labels, **options.of_loss())
-    gradients = cpu.located_pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
+    found = cpu.pixels(scores, offsets, labels, **options.of_loss())
+    gradients = cpu.pixels_backward(upstream, scores, offsets, labels, **options.of_loss())
     leaves = [tensor.double().requires_grad_() for tensor in (scores, offsets)]
     exact = dense_pixels(render(*leaves, "center"), labels, options)
     assert distance(found, exact.detach()) < 1e-6
@@ -212,8 +213,8 @@ def test_nothing_but_ignored_pixels(isa):
     scores, offsets, labels = case(C=5, dtype=torch.float32)
     labels = torch.full_like(labels, 255)
     for found in (
-        cpu.bilinear(scores, labels, DIVISORS[0], **Options().of_loss(), gradient=True),
-        cpu.located(
+        cpu.loss(scores, None, labels, DIVISORS, **Options().of_loss(), **NO_TERMS, gradient=True)[:2],
+        cpu.loss(
             scores,
             offsets,
             labels,
@@ -234,7 +235,7 @@ def test_offsets_that_are_no_numbers(isa, bad, place):
     labels[:, 0, :4] = 1
     offsets[:, :, 0, :4] = bad
     options = Options(**place)
-    loss, to_scores, to_offsets = cpu.located(
+    loss, to_scores, to_offsets = cpu.loss(
         scores, offsets, labels, DIVISORS, **options.of_loss(), **options.of_place(), gradient=True
     )
     if bad != bad:
@@ -251,15 +252,17 @@ def test_offsets_that_are_no_numbers(isa, bad, place):
 def test_scores_that_are_no_numbers_make_the_loss_nan(isa, bad):
     scores, offsets, labels = case(C=5, dtype=torch.float32)
     scores[0, 3, 2, 2] = bad
-    assert cpu.bilinear(scores, labels, DIVISORS[0], **Options().of_loss(), gradient=True)[0].isnan()
+    assert cpu.loss(scores, None, labels, DIVISORS, **Options().of_loss(), **NO_TERMS, gradient=True)[0].isnan()
     terms = Options().of_loss() | Options().of_place()
-    assert cpu.located(scores, offsets, labels, DIVISORS, **terms, gradient=True)[0].isnan()
+    assert cpu.loss(scores, offsets, labels, DIVISORS, **terms, gradient=True)[0].isnan()
 
 
 def test_labels_are_compared_as_numbers(isa):
     scores, _, _ = case(C=200, dtype=torch.float32)
     labels = torch.full((2, 20, 18), 156, dtype=torch.uint8)  # -100 as a byte
-    found = cpu.bilinear(scores, labels, DIVISORS[0], **Options(ignore_index=-100).of_loss(), gradient=False)[0]
+    found = cpu.loss(
+        scores, None, labels, DIVISORS, **Options(ignore_index=-100).of_loss(), **NO_TERMS, gradient=False
+    )[0]
     assert found > 1
 
 
@@ -271,10 +274,15 @@ def test_the_number_of_threads_changes_no_bit(isa):
     try:
         for count in (1, 2, 3, 2):
             torch.set_num_threads(count)
-            located = cpu.located(
+            located = cpu.loss(
                 scores, offsets, labels, DIVISORS, **options.of_loss(), **options.of_place(), gradient=True
             )
-            runs.append((*located, *cpu.bilinear(scores, labels, DIVISORS[0], **options.of_loss(), gradient=True)))
+            runs.append(
+                (
+                    *located,
+                    *cpu.loss(scores, None, labels, DIVISORS, **options.of_loss(), **NO_TERMS, gradient=True)[:2],
+                )
+            )
     finally:
         torch.set_num_threads(threads)
     for run in runs[1:]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from offstride.models import Segmenter
+from offstride.ops.cross_entropy import operators
 from offstride.train import ScheduleRecipe, fit, read_history
 from offstride.train.module import SegmentationModule
 
@@ -87,6 +88,23 @@ def test_a_stopped_run_in_micro_batches_continues_exactly(plain, change, tmp_pat
     ]
     assert rates[0] == rates[1]
     assert [step for step, *_ in rates[0]] == list(range(1, 7))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_labels_of_a_micro_batch_are_looked_at_once(plain, change, tmp_path, monkeypatch, parts):
+    looks, per_step = [], []
+    look, step = operators.label_weight, SegmentationModule.training_step
+
+    def counting_step(self, batch, batch_idx):
+        before = len(looks)
+        result = step(self, batch, batch_idx)
+        per_step.append(len(looks) - before)
+        return result
+
+    monkeypatch.setattr(operators, "label_weight", lambda *given: looks.append(1) or look(*given))
+    monkeypatch.setattr(SegmentationModule, "training_step", counting_step)
+    fit(change(plain, "schedule", accumulate=parts), tmp_path)
+    assert per_step == [parts] * 3
 
 
 def test_parts_must_divide_the_batch():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -23,8 +23,18 @@ from offstride.losses.location import Normalize
 from offstride.losses.offset_guided import offset_guided_loss
 from offstride.losses.offset_regression import offset_regression_loss
 from offstride.losses.scene import scene_loss
+from offstride.ops.cross_entropy.labels import CheckedLabels
+from offstride.ops.cross_entropy.options import (
+    NO_TERMS,
+    PENALTY,
+    STRENGTH,
+    CrossEntropyOptions,
+    check_smoothing,
+    check_ties,
+    check_window,
+)
+from offstride.ops.grid import Origin
 from offstride.ops.interpolate import nearest_rows
-from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import Ties
 
 LocationLoss = Literal["none", "guided", "regression"]
@@ -35,6 +45,8 @@ LabelSize = Literal["full", "downsampled"]
 @dataclass(frozen=True)
 class LossConfig:
     """What to minimise.
+
+    Options of the cross-entropy have their defaults and limits from `offstride.ops.cross_entropy.options`.
 
     Args:
         location: `"guided"` (LaU, Eq. 3), `"regression"` (LaU, Eq. 4), or `"none"` for cross-entropy alone.
@@ -61,12 +73,12 @@ class LossConfig:
     """
 
     location: LocationLoss = "none"
-    penalty: float = 0.3
-    strength: float = 0.1
-    window: int = 1
+    penalty: float = PENALTY
+    strength: float = STRENGTH
+    window: int = NO_TERMS["window"]
     supervise_at: SuperviseAt = "input"
     labels: LabelSize = "full"
-    ties: Ties = "penalize"
+    ties: Ties = NO_TERMS["ties"]
     normalize: Normalize = "valid"
     class_weights: list[float] | None = None
     label_smoothing: float = 0.0
@@ -82,7 +94,6 @@ class LossConfig:
             ("location", self.location, get_args(LocationLoss)),
             ("supervise_at", self.supervise_at, get_args(SuperviseAt)),
             ("labels", self.labels, get_args(LabelSize)),
-            ("ties", self.ties, get_args(Ties)),
             ("normalize", self.normalize, get_args(Normalize)),
         ):
             if value not in known:
@@ -90,21 +101,25 @@ class LossConfig:
         for name in ("penalty", "strength", "auxiliary", "scene", "compressed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
-        if self.window < 1:
-            raise ValueError(f"window: expected 1 or more, got {self.window}")
+        check_ties(self.ties)
+        check_window(self.window)
+        check_smoothing(self.label_smoothing)
         for name, value in (("hard_share", self.hard_share), ("hard_probability", self.hard_probability)):
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"{name}: expected a number in (0, 1], got {value}")
         if not self.main and not self.compressed:
             raise ValueError("main: expected true where compressed is 0, got false: nothing would be left to minimise")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
+
+    def cross_entropy_options(self, device: torch.device) -> CrossEntropyOptions:
+        """Options of every cross-entropy, with class weights on a device."""
+        weight = None if self.class_weights is None else torch.tensor(self.class_weights, device=device)
+        return {"weight": weight, "label_smoothing": self.label_smoothing}
 
 
 def segmentation_losses(
     main: LogitField,
     auxiliary: Mapping[str, LogitField],
-    labels: Tensor,
+    labels: Tensor | CheckedLabels,
     config: LossConfig,
     *,
     scene: Tensor | None = None,
@@ -115,7 +130,8 @@ def segmentation_losses(
     Args:
         main: The model's prediction, `(B, C, H, W)`.
         auxiliary: Its auxiliary predictions by name.
-        labels: `(B, H, W)` integer classes, 255 where ignored.
+        labels: `(B, H, W)` integer classes, 255 where ignored; or what `offstride.field.check_labels` made of them with
+            `config.cross_entropy_options`.
         config: What to minimise.
         scene: `(B, C)` scores for the presence of classes.
         across: See `offstride.field.Across`.
@@ -128,72 +144,79 @@ def segmentation_losses(
         ValueError: If a location loss is asked for a field without offsets, compressed labels for one without a
             basis, or labels do not fit.
     """
-    weight = None if config.class_weights is None else torch.tensor(config.class_weights, device=labels.device)
-    options = {"weight": weight, "label_smoothing": config.label_smoothing, "across": across}
-    terms = {"main": _main_loss(main, labels, config, options)} if config.main else {}
+    given: CrossEntropyOptions = {}
+    if isinstance(labels, Tensor):
+        given = config.cross_entropy_options(labels.device)
+    meeting = Supervision(check_labels(main, labels, **given), config)
+    terms = {"main": _main_loss(*meeting.main(main), config, across)} if config.main else {}
     if config.compressed:
-        terms["compressed"] = config.compressed * _compressed_loss(main, labels, across)
+        terms["compressed"] = config.compressed * _compressed_loss(main, meeting.labels, across)
     if scene is not None:
-        terms["scene"] = config.scene * scene_loss(scene, labels)
+        terms["scene"] = config.scene * scene_loss(scene, meeting.labels)
     return terms | {
-        name: config.auxiliary * cross_entropy(*_met(field, labels, config), **options)
+        name: config.auxiliary * cross_entropy(*meeting.auxiliary(field), across=across)
         for name, field in auxiliary.items()
     }
 
 
-def _main_loss(main: LogitField, labels: Tensor, config: LossConfig, options: dict[str, Any]) -> Tensor:
+def _main_loss(field: LogitField, checked: CheckedLabels, config: LossConfig, across: Across | None) -> Tensor:
     """Cross-entropy of the main prediction, with what `location` adds to it."""
-    field, target = supervision(*_met(main, labels, config), config.supervise_at)
-    if config.hard_share < 1:
-        target = hard_pixels(field, target, share=config.hard_share, probability=config.hard_probability)
+    if config.location == "none":
+        return cross_entropy(field, checked, across=across)
+    common = {"penalty": config.penalty, "normalize": config.normalize, "across": across}
     if config.location == "guided":
-        return offset_guided_loss(
-            field, target, penalty=config.penalty, ties=config.ties, normalize=config.normalize, **options
-        )
-    if config.location == "regression":
-        return offset_regression_loss(
-            field,
-            target,
-            penalty=config.penalty,
-            strength=config.strength,
-            window=config.window,
-            normalize=config.normalize,
-            **options,
-        )
-    return cross_entropy(field, target, **options)
+        return offset_guided_loss(field, checked, ties=config.ties, **common)
+    return offset_regression_loss(field, checked, strength=config.strength, window=config.window, **common)
 
 
-def _compressed_loss(main: LogitField, labels: Tensor, across: Across | None) -> Tensor:
+def _compressed_loss(main: LogitField, checked: CheckedLabels, across: Across | None) -> Tensor:
     if not isinstance(main, SubpixelField):
         raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
-    check_labels(main, labels, IGNORE_INDEX)
-    return compressed_label_loss(main.codes, labels, main.weight, main.bias, across=across)
+    return compressed_label_loss(main.codes, checked, main.weight, main.bias, across=across)
 
 
-def _met(field: LogitField, labels: Tensor, config: LossConfig) -> tuple[LogitField, Tensor]:
-    """The field and the labels at the size where they meet; see `LossConfig.labels`."""
-    return (field, labels) if config.labels == "full" else downsampled(field, labels)
+class Supervision:
+    """Where the fields of a step meet their labels. All fields share the label maps, so that each is checked once.
 
-
-def downsampled(field: LogitField, labels: Tensor) -> tuple[LogitField, Tensor]:
-    """A field before its bilinear upsampling, and the labels nearest to its scores.
-
-    Raises:
-        ValueError: If the field is no bilinear upsampling of scores, or labels do not fit it.
+    Args:
+        labels: Checked labels of the image.
+        config: See `LossConfig.labels`, `LossConfig.supervise_at` and `LossConfig.hard_share`.
     """
-    if not isinstance(field, BilinearField):
-        raise ValueError(f"labels: expected 'full' for a prediction that is a {type(field).__name__}")
-    check_labels(field, labels, IGNORE_INDEX)
-    source = DenseField(field.source) if isinstance(field.source, Tensor) else field.source
-    size = (source.shape[2], source.shape[3])
-    return source, nearest_rows(labels, size, (0, size[0]), origin=field.origin)
 
+    def __init__(self, labels: CheckedLabels, config: LossConfig) -> None:
+        self.labels, self.config = labels, config
+        self._smaller: dict[tuple[tuple[int, ...], torch.Size, Origin], CheckedLabels] = {}
 
-def supervision(field: LogitField, labels: Tensor, at: SuperviseAt) -> tuple[LogitField, Tensor]:
-    """The field and the labels that meet in the loss; see `LossConfig.supervise_at`."""
-    check_labels(field, labels, IGNORE_INDEX)
-    if at == "upsampler" and isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
-        field = field.source
-        size = (field.shape[2], field.shape[3])
-        return field, nearest_rows(labels, size, (0, size[0]), origin="corner")
-    return field, labels
+    def main(self, field: LogitField) -> tuple[LogitField, CheckedLabels]:
+        """The field and the labels of the main loss."""
+        field, checked = self.auxiliary(field)
+        at_upsampler = self.config.supervise_at == "upsampler"
+        if at_upsampler and isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
+            field, checked = field.source, self._nearest(checked, field.source, "corner")
+        if self.config.hard_share < 1:
+            share, probability = self.config.hard_share, self.config.hard_probability
+            checked = checked.replaced(hard_pixels(field, checked, share=share, probability=probability))
+        return field, checked
+
+    def auxiliary(self, field: LogitField) -> tuple[LogitField, CheckedLabels]:
+        """The field and the labels of an auxiliary loss.
+
+        Raises:
+            ValueError: If the field does not fit the labels, or labels are to be downsampled and it is no bilinear
+                upsampling of scores.
+        """
+        checked = check_labels(field, self.labels)
+        if self.config.labels == "full":
+            return field, checked
+        if not isinstance(field, BilinearField):
+            raise ValueError(f"labels: expected 'full' for a prediction that is a {type(field).__name__}")
+        source = DenseField(field.source) if isinstance(field.source, Tensor) else field.source
+        return source, self._nearest(checked, source, field.origin)
+
+    def _nearest(self, checked: CheckedLabels, field: LogitField, origin: Origin) -> CheckedLabels:
+        """The labels nearest to the pixels of a coarser field."""
+        H, W = field.shape[2:]
+        key = (checked.shape, field.shape, origin)
+        if key not in self._smaller:
+            self._smaller[key] = checked.replaced(nearest_rows(checked.labels, (H, W), (0, H), origin=origin))
+        return self._smaller[key]

@@ -12,14 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from offstride.field import Across, divisor_of
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.label_basis import project_windows, split_windows
-from offstride.ops.labels import IGNORE_INDEX, is_valid
+from offstride.ops.labels import IGNORE_INDEX
 
 
 def compressed_label_loss(
     codes: Tensor,
-    labels: Tensor,
+    labels: Tensor | CheckedLabels,
     weight: Tensor,
     mean: Tensor,
     *,
@@ -35,10 +36,10 @@ def compressed_label_loss(
 
     Args:
         codes: `(B, C̃, h, w)` what the network says in place of the compressed labels.
-        labels: `(B, H, W)` integer classes, at most `(r·h, r·w)`.
+        labels: `(B, H, W)` integer classes, at most `(r·h, r·w)`, or what `offstride.field.check_labels` made of them.
         weight: `(r, r, n, C̃)` matrix W, whose transpose compresses; no gradient flows to it.
         mean: `(r, r, n)` mean window μ; no gradient either.
-        ignore_index: Label of pixels that do not count.
+        ignore_index: Label of pixels that do not count; checked labels know it.
         across: Turns the number of this batch's windows into what the sum is divided by; see `offstride.field.Across`.
 
     Returns:
@@ -56,21 +57,21 @@ def compressed_label_loss(
     if codes.shape[1] != weight.shape[-1]:
         raise ValueError(f"codes: expected {weight.shape[-1]} channels as the weight has, got {codes.shape[1]}")
     codes = codes.to(coordinate_dtype(codes.dtype))
-    if len(labels) != len(codes):
-        raise ValueError(f"labels: expected {len(codes)} maps, one for each code map, got {len(labels)}")
-    windows = _windows(labels, weight, (codes.shape[2], codes.shape[3]), ignore_index)
+    shape = (len(codes), weight.shape[2], *labels.shape[-2:])
+    windows = _windows(check_ignoring(labels, shape, codes.device, ignore_index), len(weight), codes.shape[2:])
     target = _compressed(windows, weight, mean).movedim(-1, 1).to(codes.dtype)
     counted = (windows < weight.shape[2]).any(-1)
     errors = (codes - target).square().sum(1).masked_fill(~counted, 0)
     return errors.sum() / divisor_of(counted.sum().to(errors.dtype), across)
 
 
-def _windows(labels: Tensor, weight: Tensor, grid: tuple[int, int], ignore_index: int) -> Tensor:
+def _windows(checked: CheckedLabels, r: int, grid: torch.Size) -> Tensor:
     """`(B, h, w, r·r)` labels by window; n where there is no class."""
-    r, classes, (h, w) = len(weight), weight.shape[2], grid
-    _check_labels(labels, classes, (r * h, r * w), ignore_index)
-    windows = split_windows(labels, scale=r, classes=classes, ignore_index=ignore_index)
-    return F.pad(windows, (0, 0, 0, w - windows.shape[2], 0, h - windows.shape[1]), value=classes)
+    (B, n, H, W), (h, w) = checked.shape, grid
+    if r * h < H or r * w < W:
+        raise ValueError(f"labels: expected at most {(r * h, r * w)} pixels, windows of {r}; got {(B, H, W)}")
+    windows = split_windows(checked.labels, scale=r, classes=n, ignore_index=checked.options["ignore_index"])
+    return F.pad(windows, (0, 0, 0, w - windows.shape[2], 0, h - windows.shape[1]), value=n)
 
 
 @torch.no_grad()
@@ -78,15 +79,3 @@ def _compressed(windows: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
     """`(…, C̃)` codes P(v − μ) of `(…, r·r)` windows."""
     projected = project_windows(windows.flatten(0, -2), weight)
     return (projected - mean.flatten().to(weight) @ weight.flatten(0, 2)).view(*windows.shape[:-1], -1)
-
-
-def _check_labels(labels: Tensor, classes: int, most: tuple[int, int], ignore_index: int) -> None:
-    if labels.ndim != 3 or labels.shape[1] > most[0] or labels.shape[2] > most[1]:
-        raise ValueError(f"labels: expected shape (B, H, W) of at most {most}, got {tuple(labels.shape)}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels: expected an integer type, got {labels.dtype}")
-    if labels.device.type == "cpu":
-        found = labels[is_valid(labels, ignore_index)]
-        if len(found) and not 0 <= int(found.min()) <= int(found.max()) < classes:
-            stranger = int(found.max()) if int(found.max()) >= classes else int(found.min())
-            raise ValueError(f"labels: expected classes 0 to {classes - 1} or {ignore_index}, got {stranger}")

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from offstride.field import LogitField, check_labels, pixel_losses
+from offstride.field import LogitField
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_ignoring
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 from offstride.ops.select import kth_largest
 
@@ -13,7 +14,7 @@ from offstride.ops.select import kth_largest
 @torch.no_grad()
 def hard_pixels(
     field: LogitField,
-    labels: Tensor,
+    labels: Tensor | CheckedLabels,
     *,
     share: float,
     probability: float | None = None,
@@ -27,10 +28,10 @@ def hard_pixels(
 
     Args:
         field: Scores of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes.
+        labels: `(B, H, W)` integer classes, or what `offstride.field.check_labels` made of them.
         share: Share of valid pixels that is kept at least, in (0, 1].
         probability: Probability of the true class below which a pixel is kept in any case.
-        ignore_index: Label of pixels that do not count.
+        ignore_index: Label of pixels that do not count; checked labels know it.
 
     Returns:
         `(B, H, W)` labels, uint8 or int64.
@@ -45,8 +46,9 @@ def hard_pixels(
         raise ValueError(f"share: expected a number in (0, 1], got {share}")
     if probability is not None and not 0 < probability <= 1:
         raise ValueError(f"probability: expected a number in (0, 1] or None, got {probability}")
-    labels = check_labels(field, labels, ignore_index).labels
-    losses = pixel_losses(field, labels, ignore_index=ignore_index).float().clamp(min=0)
+    checked = check_ignoring(labels, field.shape, field.values.device, ignore_index)
+    labels, ignore_index = checked.labels, checked.options["ignore_index"]
+    losses = field.pixel_losses(checked.unweighted).float().clamp(min=0)
     valid = losses[is_valid(labels, ignore_index)]
     if not len(valid) or valid.isnan().any():
         return labels

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from offstride.field import Across, BilinearField, LocatedField, LogitField, divisor_of
+from offstride.ops.cross_entropy.labels import CheckedLabels
 from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 
@@ -58,8 +59,8 @@ def undisplaced(field: LogitField) -> LogitField:
     )
 
 
-def divisor(normalize: Normalize, labels: Tensor, count: Tensor, across: Across | None) -> Tensor:
+def divisor(normalize: Normalize, checked: CheckedLabels, count: Tensor, across: Across | None) -> Tensor:
     """What a sum over pixels is divided by: the valid ones (`count`), or all as in the released code."""
     if normalize not in get_args(Normalize):
         raise ValueError(f"normalize: expected one of {get_args(Normalize)}, got {normalize!r}")
-    return torch.full_like(count, labels.numel()) if normalize == "all" else divisor_of(count, across)
+    return torch.full_like(count, checked.labels.numel()) if normalize == "all" else divisor_of(count, across)

@@ -1,43 +1,40 @@
 """Offset-guided loss (LaU, Eq. 3): a pixel that displacement has not improved costs more."""
 
-from typing import get_args
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from offstride.field import Across, LocatedField, LogitField, check_labels, pixel_losses
+from offstride.field import Across, LocatedField, LogitField, check_labels
 from offstride.losses.location import Normalize, divisor, undisplaced
-from offstride.ops.cross_entropy import NO_TERMS, located_loss, penalised
-from offstride.ops.labels import IGNORE_INDEX
+from offstride.ops.cross_entropy.labels import CheckedLabels
+from offstride.ops.cross_entropy.options import NO_TERMS, PENALTY, CrossEntropyOptions, Terms, check_ties
+from offstride.ops.cross_entropy.reference import penalised
 from offstride.ops.location import Ties, unimproved
 
 
 def offset_guided_loss(
     field: LogitField,
-    labels: Tensor,
+    labels: Tensor | CheckedLabels,
     *,
-    penalty: float = 0.3,
-    ties: Ties = "penalize",
+    penalty: float = PENALTY,
+    ties: Ties = NO_TERMS["ties"],
     normalize: Normalize = "valid",
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
     across: Across | None = None,
+    **options: Unpack[CrossEntropyOptions],
 ) -> Tensor:
     """Mean of `L · (1 + λ · [not L < L′])`: L the loss of the field, L′ that of plain bilinear upsampling of the same
     scores, without gradient.
 
     Args:
         field: Location-aware field of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes.
-        penalty: λ, 0.3 in the paper.
+        labels: `(B, H, W)` integer classes, or what `offstride.field.check_labels` made of them.
+        penalty: λ.
         ties: Whether `L = L′` is penalised, as Eq. 3 says (staying put must not pay), or spared, as in the released
             code.
         normalize: Divide by `"valid"` pixels (or their class weights), or by `"all"` pixels as in the released code.
-        weight: `(C,)` class weights.
-        label_smoothing: Share of the target spread over all classes.
-        ignore_index: Label of pixels that do not count.
         across: Turns this batch's count into what `"valid"` divides by, see `offstride.field.Across`.
+        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
 
     Returns:
         Scalar.
@@ -45,18 +42,13 @@ def offset_guided_loss(
     Raises:
         ValueError: If the field has no offsets, or arguments do not fit.
     """
-    if ties not in get_args(Ties):
-        raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")
-    options = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-    plain = undisplaced(field)
-    target, count = check_labels(field, labels, ignore_index, weight=weight, label_smoothing=label_smoothing)
-    divided_by = divisor(normalize, labels, count, across)
+    check_ties(ties)
+    plain, checked = undisplaced(field), check_labels(field, labels, **options)
+    divided_by = divisor(normalize, checked, checked.total, across)
     if isinstance(field, LocatedField):
-        divisors = torch.stack((divided_by, divided_by))
-        place = (field.scores, field.offsets, target, divisors)
-        terms = NO_TERMS | {"guided": penalty, "ties": ties}
-        return located_loss(*place, origin=field.origin, **terms, **options)
-    losses = pixel_losses(field, target, **options)
+        terms = Terms(guided=penalty, regression=None, window=NO_TERMS["window"], ties=ties)
+        return field.location_loss(checked, torch.stack((divided_by, divided_by)), terms)
+    losses = field.pixel_losses(checked)
     with torch.no_grad():
-        worse = unimproved(losses, pixel_losses(plain, target, **options), ties)
+        worse = unimproved(losses, plain.pixel_losses(checked), ties)
     return penalised(losses, worse, penalty).sum() / divided_by

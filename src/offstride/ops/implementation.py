@@ -41,8 +41,8 @@ def _usable(package: str, scores: Tensor, offsets: Tensor | None) -> str:
 
 def _reason(package: str, name: str, scores: Tensor, offsets: Tensor | None) -> str | None:
     """Why an implementation cannot serve these tensors, or None."""
-    found = _load(package, name)
-    return found if isinstance(found, str) else found(scores, offsets)
+    answer = _load(package, name)
+    return answer if isinstance(answer, str) else answer(scores, offsets)
 
 
 @functools.cache

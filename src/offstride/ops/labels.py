@@ -13,3 +13,8 @@ def is_valid(labels: Tensor, ignore_index: int) -> Tensor:
     if limits.min <= ignore_index <= limits.max:
         return labels != ignore_index
     return torch.ones_like(labels, dtype=torch.bool)
+
+
+def label_dtype(classes: int) -> torch.dtype:
+    """Type of label maps of so many classes: uint8 up to 256, int64 above."""
+    return torch.uint8 if classes <= 256 else torch.int64

@@ -79,8 +79,8 @@ def corner_candidates(
     for column in near_columns:
         for row in near_rows:
             index = plane + (row[:, None] * w + column)
-            found = flat.gather(1, index.flatten(1)).view_as(plane)
-            yield Candidate(found.masked_fill_(ignored, 0), row - y, column - x)
+            near = flat.gather(1, index.flatten(1)).view_as(plane)
+            yield Candidate(near.masked_fill_(ignored, 0), row - y, column - x)
 
 
 def _near(

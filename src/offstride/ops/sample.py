@@ -48,6 +48,14 @@ def located_sample(
     return sample_at(values, located_coordinates(offsets, coarse, origin, rows=rows))
 
 
+def check_scores(scores: Tensor) -> None:
+    """Raise a `ValueError` unless scores are a floating-point `(B, C, h, w)` tensor that is not empty."""
+    if scores.ndim != 4 or not scores.is_floating_point() or 0 in scores.shape:
+        raise ValueError(
+            f"scores: expected a floating-point (B, C, h, w) tensor, got {scores.dtype} of shape {tuple(scores.shape)}"
+        )
+
+
 def check_sample(values: Tensor, offsets: Tensor, *, name: str = "values") -> None:
     """Raise a `ValueError` unless offsets fit the values, which the message calls `name`."""
     for title, tensor in ((name, values), ("offsets", offsets)):

@@ -35,6 +35,6 @@ def kth_largest(values: Tensor, k: int) -> Tensor:
 def _digit(digits: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
     """The `k`-th largest of integers below 2**16, and how many are larger."""
     at_least = torch.bincount(digits, minlength=1 << 16).flip(0).cumsum(0)
-    found = (at_least < k).sum()
-    larger = torch.where(found > 0, at_least[found - 1], 0)
-    return (1 << 16) - 1 - found, larger
+    below = (at_least < k).sum()
+    larger = torch.where(below > 0, at_least[below - 1], 0)
+    return (1 << 16) - 1 - below, larger

@@ -18,7 +18,7 @@ from offstride.inference import predict_whole
 from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
-from offstride.ops.cross_entropy import label_weight
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_targets
 from offstride.train.optimizer import (
     build_optimizer,
     build_scheduler,
@@ -82,7 +82,7 @@ class SegmentationModule(L.LightningModule):
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return losses
 
-    def losses(self, images: Tensor, labels: Tensor, across: Across) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, labels: Tensor | CheckedLabels, across: Across) -> dict[str, Tensor]:
         """The loss to minimise, and its terms by name."""
         decoded = self.model.decode(images.to(memory_format=self.layout))
         terms = segmentation_losses(
@@ -99,26 +99,24 @@ class SegmentationModule(L.LightningModule):
         Gradients are exchanged between processes once.
         """
         count = self.recipe.schedule.accumulate
-        parts = list(zip(images.chunk(count), labels.chunk(count), strict=True))
-        valid = [self._valid(part) for _, part in parts]
-        mean = mean_across_processes(torch.stack(valid).mean())
+        parts = list(zip(images.chunk(count), map(self._checked, labels.chunk(count)), strict=True))
+        mean = mean_across_processes(torch.stack([checked.total for _, checked in parts]).mean())
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         collected = []
-        for index, ((image, label), own) in enumerate(zip(parts, valid, strict=True), 1):
+        for index, (image, checked) in enumerate(parts, 1):
             with nullcontext() if index == count else self._without_exchange():
-                losses = self.losses(image, label, partial(_among, own=own, mean=mean))
+                losses = self.losses(image, checked, partial(_among, own=checked.total, mean=mean))
                 self.manual_backward(losses["loss"] / count)
             collected.append({name: value.detach() for name, value in losses.items()})
         optimizer.step()
         self.lr_schedulers().step()  # type: ignore[union-attr]
         return {name: torch.stack([losses[name] for losses in collected]).mean() for name in collected[0]}
 
-    def _valid(self, labels: Tensor) -> Tensor:
-        """Number of valid pixels, or the sum of their class weights."""
-        weights = self.recipe.loss.class_weights
-        weight = None if weights is None else torch.tensor(weights, device=labels.device)
-        return label_weight(labels, len(self.val_set.classes), weight=weight)
+    def _checked(self, labels: Tensor) -> CheckedLabels:
+        B, H, W = labels.shape
+        options = self.recipe.loss.cross_entropy_options(labels.device)
+        return check_targets(labels, (B, len(self.val_set.classes), H, W), labels.device, **options)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Limit the norm of the gradient of all parameters."""

@@ -85,7 +85,7 @@ class Case:
     def run(self, scores, offsets, labels, options, *, gradient=True):
         divisors = torch.tensor(DIVISORS, device=scores.device)
         terms = self.terms() | options
-        return kernels.located(scores, offsets, labels, divisors, origin=self.origin, gradient=gradient, **terms)
+        return kernels.loss(scores, offsets, labels, divisors, origin=self.origin, gradient=gradient, **terms)
 
 
 TILED = {"scores": (1, 4, 3, 4), "size": (18, 24)}  # six pixels to a cell: small windows
@@ -135,12 +135,12 @@ def test_loss_and_gradients(name, device):
 def test_pixels_and_their_gradients(name, device):
     case = CASES[name]
     (*tensors, labels), options = case.build(device), case.options(device)
-    losses = kernels.located_pixels(*tensors, labels, origin=case.origin, **options)
+    losses = kernels.pixels(*tensors, labels, origin=case.origin, **options)
     leaves = [each.double().requires_grad_() for each in tensors]
     expected = case.expected_pixels(*leaves, labels, options)
     torch.testing.assert_close(losses.double(), expected.detach(), rtol=3e-6, atol=1e-5 * case.scale)
     grad = torch.randn(labels.mT.shape, device=device).mT
-    found = kernels.located_pixels_backward(grad, *tensors, labels, origin=case.origin, **options)
+    found = kernels.pixels_backward(grad, *tensors, labels, origin=case.origin, **options)
     for gradient, wanted in zip(found, torch.autograd.grad(expected, leaves, grad.double()), strict=True):
         assert written_out.relative(gradient, wanted) < TOLERANCE[torch.float32]
 
@@ -149,8 +149,8 @@ def test_no_displacement_is_bilinear(device):
     case = CASES["regression"]
     (scores, offsets, labels), options = case.build(device), case.options(device)
     still = offsets.new_zeros(()).expand(1, 2, *labels.shape[1:])
-    losses = kernels.located_pixels(scores, still, labels, origin="center", **options)
-    expected = kernels.bilinear_pixels(scores, labels, origin="center", **options)
+    losses = kernels.pixels(scores, still, labels, origin="center", **options)
+    expected = kernels.pixels(scores, None, labels, origin="center", **options)
     torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -188,7 +188,7 @@ def test_a_label_that_is_no_class_makes_the_loss_nan(device, regression):
     (*tensors, labels), options = case.build(device), case.options(device)
     labels[0, 0, :3] = torch.tensor([5, -1, 2**40])
     assert case.run(*tensors, labels, options)[0].isnan()
-    losses = kernels.located_pixels(*tensors, labels, origin="center", **options)
+    losses = kernels.pixels(*tensors, labels, origin="center", **options)
     assert losses[0, 0, :3].isnan().all()
     assert losses.isnan().sum() == 3
 
@@ -241,7 +241,7 @@ def test_fixed_point_takes_gradients_of_any_size(device, size):
     (*tensors, labels), options = case.build(device), case.options(device)
     grad = size * torch.randn(labels.shape, device=device)
     with deterministic():
-        found = kernels.located_pixels_backward(grad, *tensors, labels, origin="center", **options)
+        found = kernels.pixels_backward(grad, *tensors, labels, origin="center", **options)
     leaves = [each.double().requires_grad_() for each in tensors]
     expected = case.expected_pixels(*leaves, labels, options)
     for gradient, wanted in zip(found, torch.autograd.grad(expected, leaves, grad.double()), strict=True):

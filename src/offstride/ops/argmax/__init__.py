@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from offstride.ops.argmax import operators
-from offstride.ops.cross_entropy import check_scores, check_targets
+from offstride.ops.cross_entropy.labels import check_map
+from offstride.ops.cross_entropy.options import check_ignored
 from offstride.ops.grid import Origin, check_origin
 from offstride.ops.implementation import Impl
 from offstride.ops.labels import IGNORE_INDEX
-from offstride.ops.sample import check_sample
+from offstride.ops.sample import check_sample, check_scores
 
 __all__ = ["upsample_argmax", "upsample_confidence", "upsample_confusion"]
 
@@ -117,7 +118,8 @@ def upsample_confusion(
     """
     _check(scores, None, offsets, origin)
     size = labels.shape[1:] if offsets is None else offsets.shape[2:]
-    target = check_targets(scores, labels, size, None, 0.0, ignore_index)
+    target = check_map(labels, (len(scores), *size), scores.device)
+    check_ignored(ignore_index)
     return operators.confusion(scores.detach(), _detached(offsets), target, origin, ignore_index, impl)
 
 

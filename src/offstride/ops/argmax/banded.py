@@ -15,7 +15,7 @@ from torch import Tensor
 from offstride.ops.cross_entropy.banded.tiled import Band, Reading
 from offstride.ops.cross_entropy.banded.upsampling import Rows, Upsampling
 from offstride.ops.grid import Origin, coordinate_dtype
-from offstride.ops.labels import is_valid
+from offstride.ops.labels import is_valid, label_dtype
 
 PLANE = 1 << 16
 """Pixels of a plane."""
@@ -32,36 +32,36 @@ def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
 @torch.no_grad()
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
-    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
-    found = torch.empty(len(scores), *size, dtype=dtype, device=scores.device)
+    dtype = label_dtype(scores.shape[1])
+    best = torch.empty(len(scores), *size, dtype=dtype, device=scores.device)
     if offsets is None:
         upsampling = Upsampling(scores, size, origin)
         for band in upsampling.bands(scores.shape[1] * PLANE // len(upsampling.x.fine)):
-            upsampling.put(_most_likely(_phase_planes(upsampling.rows(band))).to(dtype), found, band)
+            upsampling.put(_most_likely(_phase_planes(upsampling.rows(band))).to(dtype), best, band)
     else:
         reading = Reading(scores, offsets, origin)
         for band in reading.bands():
-            found[band.images, band.rows] = _read(reading, band)[0].max(1).indices.to(dtype)
-    return found
+            best[band.images, band.rows] = _read(reading, band)[0].max(1).indices.to(dtype)
+    return best
 
 
 @torch.no_grad()
 def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Softmax probability of the most likely class of every pixel: `(B, H, W)`, float32 or better."""
-    found = scores.new_empty((len(scores), *size), dtype=coordinate_dtype(scores.dtype))
+    shares = scores.new_empty((len(scores), *size), dtype=coordinate_dtype(scores.dtype))
     if offsets is None:
         upsampling = Upsampling(scores, size, origin)
         for band in upsampling.bands():
             phases = upsampling.rows(band).phases()
             most = [phase.values.amax(1, keepdim=True) / phase.total for phase in phases]
-            upsampling.put(torch.cat(most, 1), found, band)
-        return found
+            upsampling.put(torch.cat(most, 1), shares, band)
+        return shares
     reading = Reading(scores, offsets, origin)
     for band in reading.bands():
         values, lost = _read(reading, band)
         most = values.sub_(values.amax(1, keepdim=True)).exp_().sum(1).reciprocal_()
-        found[band.images, band.rows] = most if lost is None else most.masked_fill(lost, torch.nan)
-    return found
+        shares[band.images, band.rows] = most if lost is None else most.masked_fill(lost, torch.nan)
+    return shares
 
 
 @torch.no_grad()
@@ -84,12 +84,12 @@ def _most_likely(planes: Iterable[Tensor]) -> Tensor:
     """
     planes = iter(planes)
     best = next(planes).clone(memory_format=torch.contiguous_format)
-    found, higher = torch.zeros_like(best), torch.empty_like(best)
+    index_of_best, higher = torch.zeros_like(best), torch.empty_like(best)
     for index, plane in enumerate(planes, 1):
         torch.gt(plane, best, out=higher)
-        torch.maximum(found, higher.mul_(index), out=found)
+        torch.maximum(index_of_best, higher.mul_(index), out=index_of_best)
         torch.maximum(best, plane, out=best)
-    return found
+    return index_of_best
 
 
 def _phase_planes(rows: Rows) -> Iterator[Tensor]:

@@ -13,6 +13,7 @@ from offstride.ops import native
 from offstride.ops.cross_entropy import cpu as cross_entropy
 from offstride.ops.cross_entropy.cpu import unusable
 from offstride.ops.grid import Origin, origin_code
+from offstride.ops.labels import label_dtype
 
 __all__ = ["confidence", "confusion", "labels", "unusable"]
 
@@ -22,9 +23,9 @@ _NONE_IGNORED = -1
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
     B, C = scores.shape[:2]
-    found = torch.empty((B, *size), dtype=torch.uint8 if C <= 256 else torch.int64)
-    _run(scores, offsets, size, origin, labels=found)
-    return found
+    best = torch.empty((B, *size), dtype=label_dtype(C))
+    _run(scores, offsets, size, origin, labels=best)
+    return best
 
 
 def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
@@ -33,11 +34,7 @@ def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *,
     """
     options = {"origin": origin, "weight": None, "label_smoothing": 0.0, "ignore_index": _NONE_IGNORED}
     best = labels(scores, offsets, size, origin=origin)
-    if offsets is None:
-        losses = cross_entropy.bilinear_pixels(scores, best, **options)
-    else:
-        losses = cross_entropy.located_pixels(scores, offsets, best, **options)
-    return losses.clamp_(min=0).neg_().exp_()
+    return cross_entropy.pixels(scores, offsets, best, **options).clamp_(min=0).neg_().exp_()
 
 
 def confusion(scores: Tensor, offsets: Tensor | None, target: Tensor, *, origin: Origin, ignore_index: int) -> Tensor:
@@ -56,23 +53,15 @@ def _run(
     size: tuple[int, int],
     origin: Origin,
     *,
-    labels: Tensor | None = None,
-    counts: Tensor | None = None,
-    target: Tensor | None = None,
     ignore_index: int = _NONE_IGNORED,
+    **given: Tensor,
 ) -> None:
-    """Fill in labels or counts. What pointers point at lives until the call is over."""
-    scores, offsets = _plain(scores), None if offsets is None else _plain(offsets)
+    """Fill in `labels` or `counts` of a `target`. What pointers point at lives until the call is over."""
     B, C, h, w = scores.shape
     task = native.LabelTask(B=B, C=C, h=h, w=w, H=size[0], W=size[1], threads=torch.get_num_threads())
-    tensors = {"scores": scores, "offsets": offsets, "labels": labels, "counts": counts, "target": target}
+    tensors = {"scores": native.plain(scores), "offsets": native.plain(offsets), **given}
     for name, tensor in tensors.items():
         setattr(task, name, native.pointer(tensor))
-    task.target_bytes = 0 if target is None else target.element_size()
+    task.target_bytes = given["target"].element_size() if "target" in given else 0
     task.ignore_index, task.origin = ignore_index, origin_code(origin)
     native.labels(task)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """The tensor as the kernels read it: contiguous float32."""
-    return tensor.detach().to(torch.float32).contiguous()

@@ -9,9 +9,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from offstride.ops.cross_entropy import label_weight
+from offstride.ops.cross_entropy.labels import label_weight
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.implementation import choose
+from offstride.ops.labels import label_dtype
 
 _PACKAGE = "offstride.ops.argmax"
 
@@ -30,16 +31,15 @@ def labels(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: 
 
 @labels.register_fake
 def _(scores, offsets, size, origin, impl):
-    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
-    return scores.new_empty((scores.shape[0], *size), dtype=dtype)
+    return scores.new_empty((scores.shape[0], *size), dtype=label_dtype(scores.shape[1]))
 
 
 @torch.library.custom_op("offstride::upsample_confidence", mutates_args=())
 def confidence(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
     """`(B, H, W)`."""
     H, W = size
-    found = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
-    return found.to(coordinate_dtype(scores.dtype))
+    shares = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
+    return shares.to(coordinate_dtype(scores.dtype))
 
 
 @confidence.register_fake

@@ -8,15 +8,14 @@ from torch import Tensor
 
 from offstride.ops.grid import Origin
 from offstride.ops.interpolate import bilinear_rows
-from offstride.ops.labels import is_valid
+from offstride.ops.labels import is_valid, label_dtype
 from offstride.ops.sample import located_sample
 
 
 @torch.no_grad()
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
-    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
-    return _dense(scores, offsets, size, origin).argmax(1).to(dtype)
+    return _dense(scores, offsets, size, origin).argmax(1).to(label_dtype(scores.shape[1]))
 
 
 @torch.no_grad()

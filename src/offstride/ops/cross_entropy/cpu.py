@@ -1,6 +1,7 @@
 """Cross-entropy of upsampled scores by the C kernels: loss and gradients in one pass over the pixels.
 
-Shapes: scores (B, C, h, w), offsets (B, 2, H, W), labels (B, H, W). See docs/fused_loss.md for the algorithm.
+Shapes: scores (B, C, h, w), offsets (B, 2, H, W) or None for bilinear upsampling, labels (B, H, W). See
+docs/fused_loss.md for the algorithm.
 """
 
 from typing import Unpack
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from offstride.ops import native
-from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import origin_code
 
 _NOISE = 2**13 * torch.finfo(torch.float32).eps
@@ -26,49 +27,14 @@ def unusable(scores: Tensor, offsets: Tensor | None = None) -> str | None:
     return None if native.library() is not None else "was not compiled (no C compiler when Offstride was installed)"
 
 
-def bilinear(
+def loss(
     scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    *,
-    gradient: bool,
-    **options: Unpack[Options],
-) -> tuple[Tensor, Tensor | None]:
-    """Mean loss, and its gradient to the scores."""
-    call = _Call(scores, None, labels, options)
-    found = call.run(divisor=float(divisor), gradient=gradient)
-    return scores.new_tensor(found.loss / float(divisor), dtype=torch.float32), call.gradients[0]
-
-
-def bilinear_pixels(
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
-    """`(B, H, W)` losses."""
-    return _Call(scores, None, labels, options).pixels()
-
-
-def bilinear_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
-    """Gradient of `sum(grad * losses)` to the scores."""
-    call = _Call(scores, None, labels, options)
-    call.run(pixel_weight=grad, gradient=True)
-    return _there(call.gradients[0])
-
-
-def located(
-    scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
     gradient: bool,
-    **options: Unpack[LocatedOptions],
+    **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Mean loss, and its gradients to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
@@ -77,43 +43,36 @@ def located(
     call.task.location = 2 if regression is not None else 1 if guided is not None else 0
     call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
     call.task.window, call.task.ties = options["window"], int(options["ties"] == "spare")
-    found = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
-    loss = found.loss / divisor + found.strength * found.pull / pull_divisor
-    return scores.new_tensor(loss, dtype=torch.float32), *call.gradients
+    done = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
+    mean = done.loss / divisor + done.strength * done.pull / pull_divisor
+    return scores.new_tensor(mean, dtype=torch.float32), *call.gradients
 
 
-def located_pixels(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses."""
-    return _Call(scores, offsets, labels, options).pixels()
+    call = _Call(scores, offsets, labels, options)
+    losses = torch.empty(labels.shape)
+    call.task.losses = native.pointer(losses)
+    call.run()
+    return losses
 
 
-def located_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> tuple[Tensor, Tensor]:
+def pixels_backward(
+    grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]
+) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
     call.run(pixel_weight=grad, gradient=True)
-    to_scores, to_offsets = call.gradients
-    return _there(to_scores), _there(to_offsets)
+    return call.gradients
 
 
 class _Call:
     """A task and the tensors that its pointers point into."""
 
-    def __init__(
-        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options | LocatedOptions
-    ) -> None:
+    def __init__(self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options) -> None:
         self.types = scores.dtype, None if offsets is None else offsets.dtype
-        self.scores, self.offsets, self.weight = _plain(scores), _plain(offsets), _plain(options["weight"])
+        self.scores, self.offsets = native.plain(scores), native.plain(offsets)
+        self.weight = native.plain(options["weight"])
         self.labels = labels.detach().contiguous()
         self.gradients: tuple[Tensor | None, Tensor | None] = (None, None)
         B, C, h, w = scores.shape
@@ -134,33 +93,16 @@ class _Call:
         gradient: bool = False,
     ) -> native.Task:
         """Fill in the sums and, if asked for, `gradients`."""
-        pixel_weight = _plain(pixel_weight)
+        pixel_weight = native.plain(pixel_weight)
         self.task.scale, self.task.pull_scale = 1 / divisor, 1 / pull_divisor
         self.task.pixel_weight = native.pointer(pixel_weight)
-        found = [
+        gradients = [
             torch.empty_like(each) if gradient and each is not None else None for each in (self.scores, self.offsets)
         ]
-        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in found)
+        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in gradients)
         native.cross_entropy(self.task)
         to_scores, to_offsets = (
-            None if each is None else each.to(dtype) for each, dtype in zip(found, self.types, strict=True)
+            None if each is None else each.to(dtype) for each, dtype in zip(gradients, self.types, strict=True)
         )
         self.gradients = to_scores, to_offsets
         return self.task
-
-    def pixels(self) -> Tensor:
-        """Losses of the pixels."""
-        losses = torch.empty(self.labels.shape)
-        self.task.losses = native.pointer(losses)
-        self.run()
-        return losses
-
-
-def _plain(tensor: Tensor | None) -> Tensor | None:
-    """The tensor as the kernels read it: contiguous float32."""
-    return None if tensor is None else tensor.detach().to(torch.float32).contiguous()
-
-
-def _there(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor

@@ -2,47 +2,27 @@
 
 Loss and gradients come from one pass; backward only scales them. Where gradients have to be differentiable again, they
 are computed by the reference. `impl` names the module that does the work, or is "auto".
+
+The operators of bilinear upsampling read scores, those of location-aware upsampling scores and offsets: `_Kind` defines
+both. Their options follow the tensors in the order of `_OPTIONS`.
 """
 
 import importlib
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from offstride.ops import native
-from offstride.ops.cross_entropy import reference
+from offstride.ops.cross_entropy.options import NO_TERMS
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.implementation import choose
 from offstride.ops.labels import is_valid
 
 _PACKAGE = "offstride.ops.cross_entropy"
-
-
-def _serving(impl: str, scores: Tensor, offsets: Tensor | None = None) -> ModuleType:
-    """The module that does the work; chosen when it is done, not when `torch.compile` traces it."""
-    return importlib.import_module(f"{_PACKAGE}.{choose(impl, _PACKAGE, scores, offsets)}")
-
-
-def _options(origin: str, weight: Tensor | None, label_smoothing: float, ignore_index: int) -> dict[str, Any]:
-    return {"origin": origin, "weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-
-
-def _terms(guided: float | None, regression: float | None, window: int, ties: str) -> dict[str, Any]:
-    return {"guided": guided, "regression": regression, "window": window, "ties": ties}
-
-
-def _loss_like(scores: Tensor) -> Tensor:
-    return scores.new_empty((), dtype=coordinate_dtype(scores.dtype))
-
-
-def _gradient_like(tensor: Tensor, gradient: bool) -> Tensor:
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format) if gradient else tensor.new_empty(0)
-
-
-def _returned(gradient: Tensor | None, tensor: Tensor) -> Tensor:
-    return tensor.new_empty(0) if gradient is None else gradient.contiguous()
+_OPTIONS = {"origin": "str", "label_smoothing": "float", "ignore_index": "SymInt"}
+_TERMS = {"guided": "float?", "regression": "float?", "window": "SymInt", "ties": "str"}
 
 
 @torch.library.custom_op("offstride::label_weight", mutates_args=())
@@ -70,8 +50,8 @@ def label_weight(labels: Tensor, weight: Tensor | None, classes: int, ignore_ind
     return (weight[labels.where(inside, 0).long()] * inside).sum().float()
 
 
-def _no_class(found: list[int], classes: int, ignore_index: int) -> ValueError:
-    return ValueError(f"labels: expected classes 0 … {classes - 1} or {ignore_index} (ignored), got {found}")
+def _no_class(wrong: list[int], classes: int, ignore_index: int) -> ValueError:
+    return ValueError(f"labels: expected classes 0 … {classes - 1} or {ignore_index} (ignored), got {wrong}")
 
 
 @label_weight.register_fake
@@ -79,30 +59,127 @@ def _(labels, weight, classes, ignore_index):
     return labels.new_empty((), dtype=torch.float32)
 
 
-# ---- bilinear
+class _Kind(NamedTuple):
+    """A kind of upsampling.
+
+    Attributes:
+        inputs: Names of the tensors that get gradients.
+        terms: Options of the loss that the losses of the pixels have not.
+    """
+
+    inputs: tuple[str, ...]
+    terms: dict[str, str]
+
+    def define_loss(self, name: str) -> Any:
+        """Loss over a divisor, and its gradients to the inputs (empty unless asked for)."""
+        count, options = len(self.inputs), {**self.terms, **_OPTIONS}
+
+        def run(*arguments: Any) -> tuple[Tensor, ...]:
+            tensors, (weight, impl, *values, gradient) = arguments[: count + 2], arguments[count + 2 :]
+            loss, *gradients = self._loss(impl, tensors, weight, values, gradient=gradient)
+            return loss, *(_returned(each, of) for each, of in zip(gradients, tensors[:count], strict=False))
+
+        def fake(*arguments: Any) -> tuple[Tensor, ...]:
+            loss = arguments[0].new_empty((), dtype=coordinate_dtype(arguments[0].dtype))
+            return loss, *(_gradient_like(each, arguments[-1]) for each in arguments[:count])
+
+        def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+            ctx.save_for_backward(*inputs[: count + 3], *output[1:])
+            ctx.options = inputs[count + 4 : -1]
+            ctx.set_materialize_grads(False)  # no zeros for the gradients of gradients
+
+        def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+            (*tensors, weight), ready = ctx.saved_tensors[: count + 3], ctx.saved_tensors[count + 3 :]
+            nothing = [None] * (5 + len(options))  # labels, divisor, weight, impl, options, gradient
+            if not torch.is_grad_enabled():
+                return *(_scaled(each, grad) for each in ready), *nothing
+            loss = self._loss("reference", tensors, weight, ctx.options)
+            return *_again(loss, tensors[:count], grad), *nothing
+
+        schema = self._schema("labels", "divisors" if self.terms else "divisor", options=options, last="bool gradient")
+        returned = ", ".join(["Tensor"] * (count + 1))
+        operator = torch.library.custom_op(name, run, mutates_args=(), schema=f"({schema}) -> ({returned})")
+        operator.register_fake(fake)
+        operator.register_autograd(backward, setup_context=keep)
+        return operator
+
+    def define_pixels(self, name: str) -> Any:
+        """`(B, H, W)` losses, and a second operator for the gradients of `sum(grad * losses)`."""
+        count = len(self.inputs)
+
+        def run(*arguments: Any) -> Tensor:
+            return self._of_pixels("pixels", (), *arguments)
+
+        def run_backward(grad: Tensor, *arguments: Any) -> Tensor | tuple[Tensor, ...]:
+            gradients = self._of_pixels("pixels_backward", (grad,), *arguments)
+            return gradients[0].contiguous() if count == 1 else tuple(each.contiguous() for each in gradients)
+
+        def fake(*arguments: Any) -> Tensor:
+            return arguments[0].new_empty(arguments[count].shape, dtype=coordinate_dtype(arguments[0].dtype))
+
+        def fake_backward(grad: Tensor, *arguments: Any) -> Tensor | tuple[Tensor, ...]:
+            gradients = tuple(_gradient_like(each, True) for each in arguments[:count])
+            return gradients if count > 1 else gradients[0]
+
+        def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+            ctx.save_for_backward(*inputs[: count + 2])
+            ctx.rest = inputs[count + 2 :]
+
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+            *tensors, weight = ctx.saved_tensors
+            nothing = [None] * (3 + len(_OPTIONS))  # labels, weight, impl, options
+            if not torch.is_grad_enabled():
+                gradients = gradient_operator(grad, *tensors, weight, *ctx.rest)
+                return *((gradients,) if count == 1 else gradients), *nothing
+            losses = self._of_pixels("pixels", (), *tensors, weight, "reference", *ctx.rest[1:])
+            return *_again(losses, tensors[:count], grad), *nothing
+
+        schema, returned = self._schema("labels", options=_OPTIONS), ", ".join(["Tensor"] * count)
+        operator = torch.library.custom_op(name, run, mutates_args=(), schema=f"({schema}) -> Tensor")
+        operator.register_fake(fake)
+        operator.register_autograd(backward, setup_context=keep)
+        gradient_operator = torch.library.custom_op(
+            f"{name}_backward", run_backward, mutates_args=(), schema=f"(Tensor grad, {schema}) -> ({returned})"
+        )
+        gradient_operator.register_fake(fake_backward)
+        return operator
+
+    def _loss(self, impl: str, tensors: Sequence[Tensor], weight: Tensor | None, values: Any, **gradient: bool) -> Any:
+        """Call an implementation; without terms there is one divisor, which serves for both."""
+        *placed, divisors = self._placed(tensors)
+        options = {**NO_TERMS, **dict(zip({**self.terms, **_OPTIONS}, values, strict=True))}
+        serve = _serving(impl, "loss", placed)
+        return serve(*placed, divisors.expand(2), weight=weight, **options, **gradient)
+
+    def _of_pixels(self, function: str, first: tuple[Tensor, ...], *arguments: Any) -> Any:
+        """Call an implementation with the arguments of the operator."""
+        count = len(self.inputs)
+        placed, (weight, impl, *values) = self._placed(arguments[: count + 1]), arguments[count + 1 :]
+        serve = _serving(impl, function, placed)
+        return serve(*first, *placed, weight=weight, **dict(zip(_OPTIONS, values, strict=True)))
+
+    def _placed(self, tensors: Sequence[Tensor]) -> Sequence[Any]:
+        """The tensors as implementations take them, with None for offsets that there are not."""
+        return tensors if len(self.inputs) > 1 else (tensors[0], None, *tensors[1:])
+
+    def _schema(self, *tensors: str, options: dict[str, str], last: str = "") -> str:
+        given = [f"Tensor {name}" for name in (*self.inputs, *tensors)]
+        given += ["Tensor? weight", "str impl", *(f"{kind} {name}" for name, kind in options.items())]
+        return ", ".join([*given, last] if last else given)
 
 
-@torch.library.custom_op("offstride::bilinear_cross_entropy", mutates_args=())
-def bilinear(
-    scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-    gradient: bool,
-) -> tuple[Tensor, Tensor]:
-    """Loss, and its gradient to the scores (empty unless asked for)."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    loss, to_scores = _serving(impl, scores).bilinear(scores, labels, divisor, gradient=gradient, **options)
-    return loss, _returned(to_scores, scores)
+def _serving(impl: str, function: str, placed: Sequence[Any]) -> Callable[..., Any]:
+    """The function that does the work; chosen when it is done, not when `torch.compile` traces it."""
+    name = choose(impl, _PACKAGE, placed[0], placed[1])
+    return getattr(importlib.import_module(f"{_PACKAGE}.{name}"), function)
 
 
-@bilinear.register_fake
-def _(scores, labels, divisor, weight, impl, origin, label_smoothing, ignore_index, gradient):
-    return _loss_like(scores), _gradient_like(scores, gradient)
+def _gradient_like(tensor: Tensor, gradient: bool) -> Tensor:
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format) if gradient else tensor.new_empty(0)
+
+
+def _returned(gradient: Tensor | None, tensor: Tensor) -> Tensor:
+    return tensor.new_empty(0) if gradient is None else gradient.contiguous()
 
 
 def _scaled(gradient: Tensor, grad: Tensor) -> Tensor:
@@ -112,212 +189,17 @@ def _scaled(gradient: Tensor, grad: Tensor) -> Tensor:
     return grad.to(gradient.dtype) * gradient
 
 
-def _keep_bilinear(ctx, inputs, output):
-    scores, labels, divisor, weight, _, *ctx.rest, _ = inputs
-    ctx.save_for_backward(scores, labels, divisor, weight, output[1])
-    ctx.set_materialize_grads(False)  # no zeros for the gradients of gradients
-
-
-def _bilinear_backward(ctx, grad, _):
-    scores, labels, divisor, weight, to_scores = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return _scaled(to_scores, grad), *[None] * 8
-    origin, *rest = ctx.rest
-    loss = reference.bilinear(scores, labels, divisor, **_options(origin, weight, *rest))
-    return *torch.autograd.grad(loss, scores, grad.to(loss), create_graph=True), *[None] * 8
-
-
-bilinear.register_autograd(_bilinear_backward, setup_context=_keep_bilinear)
-
-
-@torch.library.custom_op("offstride::bilinear_pixel_losses", mutates_args=())
-def bilinear_pixels(
-    scores: Tensor,
-    labels: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-) -> Tensor:
-    """`(B, H, W)` losses."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    return _serving(impl, scores).bilinear_pixels(scores, labels, **options)
-
-
-@bilinear_pixels.register_fake
-def _(scores, labels, weight, impl, origin, label_smoothing, ignore_index):
-    return scores.new_empty(labels.shape, dtype=coordinate_dtype(scores.dtype))
-
-
-@torch.library.custom_op("offstride::bilinear_pixel_losses_backward", mutates_args=())
-def bilinear_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-) -> Tensor:
-    """Gradient of `sum(grad * losses)` to the scores."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    return _serving(impl, scores).bilinear_pixels_backward(grad, scores, labels, **options).contiguous()
-
-
-@bilinear_pixels_backward.register_fake
-def _(grad, scores, labels, weight, impl, origin, label_smoothing, ignore_index):
-    return _gradient_like(scores, True)
-
-
-def _keep_bilinear_pixels(ctx, inputs, output):
-    scores, labels, weight, *ctx.rest = inputs
-    ctx.save_for_backward(scores, labels, weight)
-
-
-def _bilinear_pixels_backward(ctx, grad):
-    scores, labels, weight = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return bilinear_pixels_backward(grad, scores, labels, weight, *ctx.rest), *[None] * 6
-    _, origin, *rest = ctx.rest
-    losses = reference.bilinear_pixels(scores, labels, **_options(origin, weight, *rest))
-    return *torch.autograd.grad(losses, scores, grad.to(losses), create_graph=True), *[None] * 6
-
-
-bilinear_pixels.register_autograd(_bilinear_pixels_backward, setup_context=_keep_bilinear_pixels)
-
-
-# ---- located
-
-
-@torch.library.custom_op("offstride::located_cross_entropy", mutates_args=())
-def located(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    divisors: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    guided: float | None,
-    regression: float | None,
-    window: int,
-    ties: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-    gradient: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss, and its gradients to scores and offsets (empty unless asked for)."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    terms = _terms(guided, regression, window, ties)
-    serve = _serving(impl, scores, offsets).located
-    loss, to_scores, to_offsets = serve(scores, offsets, labels, divisors, gradient=gradient, **terms, **options)
-    return loss, _returned(to_scores, scores), _returned(to_offsets, offsets)
-
-
-@located.register_fake
-def _(
-    scores,
-    offsets,
-    labels,
-    divisors,
-    weight,
-    impl,
-    guided,
-    regression,
-    window,
-    ties,
-    origin,
-    label_smoothing,
-    ignore_index,
-    gradient,
-):
-    return _loss_like(scores), _gradient_like(scores, gradient), _gradient_like(offsets, gradient)
-
-
-def _keep_located(ctx, inputs, output):
-    scores, offsets, labels, divisors, weight, _, *ctx.rest, _ = inputs
-    ctx.save_for_backward(scores, offsets, labels, divisors, weight, *output[1:])
-    ctx.set_materialize_grads(False)
-
-
-def _located_backward(ctx, grad, *_):
-    scores, offsets, labels, divisors, weight, *found = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return *(_scaled(each, grad) for each in found), *[None] * 12
-    guided, regression, window, ties, origin, *rest = ctx.rest
-    terms = _terms(guided, regression, window, ties)
-    loss = reference.located(scores, offsets, labels, divisors, **terms, **_options(origin, weight, *rest))
-    return *_again(loss, scores, offsets, grad), *[None] * 12
-
-
-def _again(loss: Tensor, scores: Tensor, offsets: Tensor, grad: Tensor) -> list[Tensor | None]:
+def _again(loss: Tensor, inputs: Sequence[Tensor], grad: Tensor) -> list[Tensor | None]:
     """Gradients that can be differentiated, of those that need one."""
-    needed = [each for each in (scores, offsets) if each.requires_grad]
-    found = iter(torch.autograd.grad(loss, needed, grad.to(loss), create_graph=True))
-    return [next(found) if each.requires_grad else None for each in (scores, offsets)]
+    needed = [each for each in inputs if each.requires_grad]
+    gradients = iter(torch.autograd.grad(loss, needed, grad.to(loss), create_graph=True))
+    return [next(gradients) if each.requires_grad else None for each in inputs]
 
 
-located.register_autograd(_located_backward, setup_context=_keep_located)
+_BILINEAR = _Kind(("scores",), {})
+_DISPLACED = _Kind(("scores", "offsets"), _TERMS)
 
-
-@torch.library.custom_op("offstride::located_pixel_losses", mutates_args=())
-def located_pixels(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-) -> Tensor:
-    """`(B, H, W)` losses."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    return _serving(impl, scores, offsets).located_pixels(scores, offsets, labels, **options)
-
-
-@located_pixels.register_fake
-def _(scores, offsets, labels, weight, impl, origin, label_smoothing, ignore_index):
-    return scores.new_empty(labels.shape, dtype=coordinate_dtype(scores.dtype))
-
-
-@torch.library.custom_op("offstride::located_pixel_losses_backward", mutates_args=())
-def located_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    weight: Tensor | None,
-    impl: str,
-    origin: str,
-    label_smoothing: float,
-    ignore_index: int,
-) -> tuple[Tensor, Tensor]:
-    """Gradients of `sum(grad * losses)` to scores and offsets."""
-    options = _options(origin, weight, label_smoothing, ignore_index)
-    found = _serving(impl, scores, offsets).located_pixels_backward(grad, scores, offsets, labels, **options)
-    return found[0].contiguous(), found[1].contiguous()
-
-
-@located_pixels_backward.register_fake
-def _(grad, scores, offsets, labels, weight, impl, origin, label_smoothing, ignore_index):
-    return _gradient_like(scores, True), _gradient_like(offsets, True)
-
-
-def _keep_located_pixels(ctx, inputs, output):
-    scores, offsets, labels, weight, *ctx.rest = inputs
-    ctx.save_for_backward(scores, offsets, labels, weight)
-
-
-def _located_pixels_backward(ctx, grad):
-    scores, offsets, labels, weight = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return *located_pixels_backward(grad, scores, offsets, labels, weight, *ctx.rest), *[None] * 6
-    _, origin, *rest = ctx.rest
-    losses = reference.located_pixels(scores, offsets, labels, **_options(origin, weight, *rest))
-    return *_again(losses, scores, offsets, grad), *[None] * 6
-
-
-located_pixels.register_autograd(_located_pixels_backward, setup_context=_keep_located_pixels)
+bilinear = _BILINEAR.define_loss("offstride::bilinear_cross_entropy")
+bilinear_pixels = _BILINEAR.define_pixels("offstride::bilinear_pixel_losses")
+displaced = _DISPLACED.define_loss("offstride::located_cross_entropy")
+displaced_pixels = _DISPLACED.define_pixels("offstride::located_pixel_losses")

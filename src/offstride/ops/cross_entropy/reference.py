@@ -2,7 +2,7 @@
 differentiable as often as wanted; it holds the full-resolution scores, so it serves as the reference and where nothing
 else can.
 
-Shapes: scores (B, C, h, w), offsets (B, 2M, H, W), labels (B, H, W).
+Shapes: scores (B, C, h, w), offsets (B, 2M, H, W) or None for bilinear upsampling, labels (B, H, W).
 """
 
 from collections.abc import Iterator
@@ -12,59 +12,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.ops.cross_entropy.options import Criterion, LocatedOptions, Options
+from offstride.ops.cross_entropy.options import (
+    CompleteOptions,
+    CrossEntropyOptions,
+    DisplacedOptions,
+    Options,
+    completed,
+)
 from offstride.ops.grid import coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
-from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.location import Candidate, best_displacement, coarse_losses, corner_candidates, unimproved
 from offstride.ops.sample import located_sample
 
 
-def pixel_cross_entropy(
-    scores: Tensor,
-    labels: Tensor,
-    *,
-    weight: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORE_INDEX,
-) -> Tensor:
+def pixel_cross_entropy(scores: Tensor, labels: Tensor, **options: Unpack[CrossEntropyOptions]) -> Tensor:
     """Cross-entropy of each pixel as `torch.nn.functional.cross_entropy(reduction="none")`, in float32 or better, for
     any integer labels.
 
     Returns:
-        `(B, H, W)`; 0 where the label is `ignore_index`.
+        `(B, H, W)`; 0 where the label is ignored.
     """
-    scores = scores.to(coordinate_dtype(scores.dtype))
-    weight = None if weight is None else weight.to(scores)
-    return F.cross_entropy(
-        scores,
-        labels.long(),
-        weight=weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction="none",
-    )
+    scores, chosen = scores.to(coordinate_dtype(scores.dtype)), completed(**options)
+    if chosen["weight"] is not None:
+        chosen["weight"] = chosen["weight"].to(scores)
+    return F.cross_entropy(scores, labels.long(), reduction="none", **chosen)
 
 
-def bilinear(scores: Tensor, labels: Tensor, divisor: Tensor, **options: Unpack[Options]) -> Tensor:
-    """Sum of the pixel losses of bilinearly upsampled scores over `divisor`."""
-    return bilinear_pixels(scores, labels, **options).sum() / divisor
-
-
-def bilinear_pixels(scores: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """`(B, H, W)` losses of bilinearly upsampled scores."""
-    size = (labels.shape[1], labels.shape[2])
-    rendered = bilinear_rows(scores, size, (0, size[0]), origin=options["origin"], coarse=scores.shape[2])
-    return pixel_cross_entropy(rendered, labels, **_criterion(options))
-
-
-def located(
-    scores: Tensor, offsets: Tensor, labels: Tensor, divisors: Tensor, **options: Unpack[LocatedOptions]
+def loss(
+    scores: Tensor, offsets: Tensor | None, labels: Tensor, divisors: Tensor, **options: Unpack[DisplacedOptions]
 ) -> Tensor:
-    """Location-aware upsampling with the losses of LaU, Eqs. 3 and 4; see `offstride.ops.located_cross_entropy`."""
-    placed: Options = {"origin": options["origin"], **_criterion(options)}
+    """Sum of the pixel losses over a divisor, with the terms of LaU, Eqs. 3 and 4, where there are offsets; see
+    `offstride.ops.located_cross_entropy`.
+    """
+    placed: Options = {"origin": options["origin"], **_without_origin(options)}
     guided, regression = options["guided"], options["regression"]
-    losses = located_pixels(scores, offsets, labels, **placed)
+    losses = pixels(scores, offsets, labels, **placed)
+    if offsets is None:
+        return losses.sum() / divisors[0]
     if regression is not None:
         candidates = _candidates(scores, labels, options)
         offsets = offsets.to(coordinate_dtype(offsets.dtype))
@@ -74,15 +58,19 @@ def located(
     if guided is not None:
         with torch.no_grad():
             still = offsets.new_zeros(()).expand(offsets.shape[0], 2, *offsets.shape[2:])
-            plain = located_pixels(scores, still, labels, **placed)
+            plain = pixels(scores, still, labels, **placed)
         losses = penalised(losses, unimproved(losses.detach(), plain, options["ties"]), guided)
     return losses.sum() / divisors[0]
 
 
-def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **options: Unpack[Options]) -> Tensor:
-    """`(B, H, W)` losses of location-aware upsampling."""
-    rendered = located_sample(scores, offsets, origin=options["origin"])
-    return pixel_cross_entropy(rendered, labels, **_criterion(options))
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
+    """`(B, H, W)` losses."""
+    origin, H, W = options["origin"], *labels.shape[1:]
+    if offsets is None:
+        rendered = bilinear_rows(scores, (H, W), (0, H), origin=origin, coarse=scores.shape[2])
+    else:
+        rendered = located_sample(scores, offsets, origin=origin)
+    return pixel_cross_entropy(rendered, labels, **_without_origin(options))
 
 
 def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
@@ -90,12 +78,12 @@ def penalised(losses: Tensor, mask: Tensor, penalty: float) -> Tensor:
     return losses * torch.ones_like(losses).masked_fill(mask, 1 + penalty)
 
 
-def _candidates(scores: Tensor, labels: Tensor, options: LocatedOptions) -> Iterator[Candidate]:
+def _candidates(scores: Tensor, labels: Tensor, options: DisplacedOptions) -> Iterator[Candidate]:
     coarse = coarse_losses(scores, weight=options["weight"], label_smoothing=options["label_smoothing"])
     origin, ignore_index, window = options["origin"], options["ignore_index"], options["window"]
     return corner_candidates(coarse, labels, origin=origin, ignore_index=ignore_index, window=window)
 
 
-def _criterion(options: Options) -> Criterion:
+def _without_origin(options: Options) -> CompleteOptions:
     weight, smoothing, ignore_index = options["weight"], options["label_smoothing"], options["ignore_index"]
     return {"weight": weight, "label_smoothing": smoothing, "ignore_index": ignore_index}

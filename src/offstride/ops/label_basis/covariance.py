@@ -163,13 +163,13 @@ def _cumulative(columns: Tensor, pixels: int) -> Tensor:
 
 def _gathered(parts: Parts) -> Parts:
     """One part where they are few enough to be kept, else the parts as they are."""
-    found, runs = [], 0
+    kept, runs = [], 0
     for index in range(len(parts)):
-        found.append(parts[index])
-        runs += found[-1].runs
+        kept.append(parts[index])
+        runs += kept[-1].runs
         if runs > 4 * _RUNS_KEPT:
             return parts
-    return [merge_windows(found)]
+    return [merge_windows(kept)]
 
 
 def _pieces(windows: LabelWindows) -> Iterator[LabelWindows]:

@@ -47,15 +47,15 @@ def library() -> ctypes.CDLL | None:
     choice = os.environ.get("OFFSTRIDE_CPU", "")
     if choice == "off":
         return None
-    found = sorted(Path(__file__).parent.glob("_kernels*.so"))
-    if not found:
+    files = sorted(Path(__file__).parent.glob("_kernels*.so"))
+    if not files:
         warnings.warn(
             "offstride: no compiled CPU kernels, plain PyTorch serves instead (slower, same results); "
             "reinstall with a C compiler at hand to have them",
             stacklevel=2,
         )
         return None
-    loaded = ctypes.CDLL(str(found[0]))
+    loaded = ctypes.CDLL(str(files[0]))
     loaded.offstride_use.restype = ctypes.c_char_p
     if choice and not loaded.offstride_use(choice.encode()):
         raise ValueError(f"OFFSTRIDE_CPU: expected avx512, avx2, baseline or off, and this processor's; got {choice!r}")
@@ -69,10 +69,10 @@ def use(name: str | None = None) -> str:
         ValueError: If the kernels or this processor lack it.
     """
     loaded = library()
-    found = loaded and loaded.offstride_use(name.encode() if name else None)
-    if not found:
+    chosen = loaded and loaded.offstride_use(name.encode() if name else None)
+    if not chosen:
         raise ValueError(f"name: expected an instruction set of this processor, got {name!r}")
-    return found.decode()
+    return chosen.decode()
 
 
 def forget_memory() -> None:
@@ -80,6 +80,11 @@ def forget_memory() -> None:
     loaded = library()
     if loaded is not None:
         loaded.offstride_forget_memory()
+
+
+def plain(tensor: Tensor | None) -> Tensor | None:
+    """The tensor as the kernels read it: contiguous float32."""
+    return None if tensor is None else tensor.detach().to(torch.float32).contiguous()
 
 
 def pointer(tensor: Tensor | None) -> int | None:

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from offstride.ops.cross_entropy.triton.pixel import GENERAL, read_label
-from offstride.ops.cross_entropy.triton.place import cell_of, displaced, undisplaced
+from offstride.ops.cross_entropy.triton.place import cell_of, moved_cell, undisplaced
 
 
 @triton.jit(do_not_specialize=GENERAL)
@@ -40,9 +40,9 @@ def best_kernel(
         at = offsets + b * offset_b + y.to(tl.int64) * offset_y + x.to(tl.int64) * offset_x
         whole_y, fraction_y = undisplaced(y, H, h, ORIGIN)
         whole_x, fraction_x = undisplaced(x, W, w, ORIGIN)
-        y0, y1, fy, _ = displaced(whole_y, fraction_y, tl.load(at, mask=ok, other=0.0).to(tl.float32), h)
+        y0, y1, fy, _ = moved_cell(whole_y, fraction_y, tl.load(at, mask=ok, other=0.0).to(tl.float32), h)
         move_x = tl.load(at + offset_c, mask=ok, other=0.0).to(tl.float32)
-        x0, x1, fx, _ = displaced(whole_x, fraction_x, move_x, w)
+        x0, x1, fx, _ = moved_cell(whole_x, fraction_x, move_x, w)
     S = S4 * 4
     image = packed + b * (h * w * S)
     p00, p01 = (image + (y0 * w + x0) * S)[None, :], (image + (y0 * w + x1) * S)[None, :]

@@ -11,6 +11,7 @@ from offstride.ops.argmax.triton.kernel import best_kernel
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.pack import pack
 from offstride.ops.grid import Origin, origin_code
+from offstride.ops.labels import label_dtype
 
 PIXELS = 128
 """In one program."""
@@ -23,17 +24,16 @@ and additions to one counter wait for each other.
 
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """`(B, H, W)` classes, the first of several equally likely ones: uint8 up to 256 classes, else int64."""
-    dtype = torch.uint8 if scores.shape[1] <= 256 else torch.int64
-    found = torch.empty(scores.shape[0], *size, dtype=dtype, device=scores.device)
-    _run(scores, offsets, size, origin, labels=found)
-    return found
+    best = torch.empty(scores.shape[0], *size, dtype=label_dtype(scores.shape[1]), device=scores.device)
+    _run(scores, offsets, size, origin, labels=best)
+    return best
 
 
 def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """`(B, H, W)` softmax probability of the most likely class, float32."""
-    found = torch.empty(scores.shape[0], *size, dtype=torch.float32, device=scores.device)
-    _run(scores, offsets, size, origin, confidences=found)
-    return found
+    shares = torch.empty(scores.shape[0], *size, dtype=torch.float32, device=scores.device)
+    _run(scores, offsets, size, origin, confidences=shares)
+    return shares
 
 
 def confusion(scores: Tensor, offsets: Tensor | None, target: Tensor, *, origin: Origin, ignore_index: int) -> Tensor:

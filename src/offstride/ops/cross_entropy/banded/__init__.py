@@ -4,7 +4,7 @@ Scores that are not displaced are upsampled in phases (`cells.py`, `upsampling.p
 of rows (`reader.py`, `tiled.py`); `terms.py` adds the location-aware terms of LaU. Gradients are made together with the
 loss.
 
-Shapes: scores (B, C, h, w), offsets (B, 2M, H, W), labels (B, H, W) uint8 or int64.
+Shapes: scores (B, C, h, w), offsets (B, 2M, H, W) or None for bilinear upsampling, labels (B, H, W) uint8 or int64.
 
 Arguments were checked by the caller. Everything is computed in float32 or better, in the same order in every run.
 """
@@ -18,18 +18,10 @@ from offstride.ops.cross_entropy.banded import phase, terms, tiled
 from offstride.ops.cross_entropy.banded.criterion import Criterion
 from offstride.ops.cross_entropy.banded.tiled import Reading
 from offstride.ops.cross_entropy.banded.upsampling import Upsampling
-from offstride.ops.cross_entropy.options import LocatedOptions, Options
+from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import coordinate_dtype
 
-__all__ = [
-    "bilinear",
-    "bilinear_pixels",
-    "bilinear_pixels_backward",
-    "located",
-    "located_pixels",
-    "located_pixels_backward",
-    "unusable",
-]
+__all__ = ["loss", "pixels", "pixels_backward", "unusable"]
 
 
 def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
@@ -38,56 +30,23 @@ def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
 
 
 @torch.no_grad()
-def bilinear(
+def loss(
     scores: Tensor,
-    labels: Tensor,
-    divisor: Tensor,
-    *,
-    gradient: bool,
-    **options: Unpack[Options],
-) -> tuple[Tensor, Tensor | None]:
-    """Sum of the losses of all valid pixels over `divisor`, and on request its gradient to the scores."""
-    upsampling, criterion = _upsampling(scores, labels, options)
-    total, grown = phase.total_loss(upsampling, labels, criterion, gradient=gradient)
-    return _loss(total / divisor, scores), None if grown is None else (grown / divisor).to(scores.dtype)
-
-
-@torch.no_grad()
-def bilinear_pixels(
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
-    """`(B, H, W)` losses, 0 at ignored pixels."""
-    upsampling, criterion = _upsampling(scores, labels, options)
-    return phase.pixel_losses(upsampling, labels, criterion)
-
-
-@torch.no_grad()
-def bilinear_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
-    """Gradient of `sum(grad · losses)` to the scores; `grad` is `(B, H, W)`."""
-    upsampling, criterion = _upsampling(scores, labels, options)
-    return phase.pixel_losses_backward(grad, upsampling, labels, criterion).to(scores.dtype)
-
-
-@torch.no_grad()
-def located(
-    scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
     gradient: bool,
-    **options: Unpack[LocatedOptions],
+    **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Sums of the located losses, weighed by the location-aware terms, and of the pull towards better places over their
-    `(2,)` divisors, and on request the gradients of their sum to scores and offsets.
+    """Sums of the losses, weighed by the location-aware terms, and of the pull towards better places over their `(2,)`
+    divisors, and on request the gradients of their sum to scores and offsets.
     """
+    dtype = coordinate_dtype(scores.dtype)
+    if offsets is None:
+        upsampling, criterion = _upsampling(scores, labels, options)
+        total, grown = phase.total_loss(upsampling, labels, criterion, gradient=gradient)
+        return (total / divisors[0]).to(dtype), None if grown is None else (grown / divisors[0]).to(scores.dtype), None
     reading, criterion = _reading(scores, offsets, options)
     guided, strength = options["guided"], options["regression"]
     if strength is not None:
@@ -96,33 +55,30 @@ def located(
         judge = terms.guided_judge(reading, labels, criterion, guided, options["ties"])
     else:
         judge = terms.no_judge
-    loss, *gradients = tiled.total_loss(
+    total, *gradients = tiled.total_loss(
         reading, labels, criterion, judge, divisors, strength=strength or 0.0, gradient=gradient
     )
-    return _loss(loss, scores), gradients[0], gradients[1]
+    return total.to(dtype), gradients[0], gradients[1]
 
 
 @torch.no_grad()
-def located_pixels(
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> Tensor:
-    """`(B, H, W)` located losses, 0 at ignored pixels."""
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
+    """`(B, H, W)` losses, 0 at ignored pixels."""
+    if offsets is None:
+        upsampling, criterion = _upsampling(scores, labels, options)
+        return phase.pixel_losses(upsampling, labels, criterion)
     reading, criterion = _reading(scores, offsets, options)
     return tiled.pixel_losses(reading, labels, criterion)
 
 
 @torch.no_grad()
-def located_pixels_backward(
-    grad: Tensor,
-    scores: Tensor,
-    offsets: Tensor,
-    labels: Tensor,
-    **options: Unpack[Options],
-) -> tuple[Tensor, Tensor]:
+def pixels_backward(
+    grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]
+) -> tuple[Tensor, Tensor | None]:
     """Gradients of `sum(grad · losses)` to scores and offsets; `grad` is `(B, H, W)`."""
+    if offsets is None:
+        upsampling, criterion = _upsampling(scores, labels, options)
+        return phase.pixel_losses_backward(grad, upsampling, labels, criterion).to(scores.dtype), None
     reading, criterion = _reading(scores, offsets, options)
     return tiled.pixel_losses_backward(grad, reading, labels, criterion)
 
@@ -135,7 +91,3 @@ def _upsampling(scores: Tensor, labels: Tensor, options: Options) -> tuple[Upsam
 def _reading(scores: Tensor, offsets: Tensor, options: Options) -> tuple[Reading, Criterion]:
     reading = Reading(scores, offsets, options["origin"])
     return reading, Criterion.of(scores, reading.dtype, options)
-
-
-def _loss(total: Tensor, scores: Tensor) -> Tensor:
-    return total.to(coordinate_dtype(scores.dtype))

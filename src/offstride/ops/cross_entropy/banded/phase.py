@@ -32,12 +32,12 @@ def total_loss(
 
 def pixel_losses(upsampling: Upsampling, labels: Tensor, criterion: Criterion) -> Tensor:
     """`(B, H, W)` losses, 0 where a pixel does not count."""
-    found = upsampling.coarse[0].new_empty(labels.shape)
+    losses = upsampling.coarse[0].new_empty(labels.shape)
     for band in upsampling.bands():
         rows = upsampling.rows(band)
         targets = criterion.targets(upsampling.pick(labels, band), rows.scores.dtype)
-        upsampling.put(row_losses(rows, targets, criterion, gradient=False)[0], found, band)
-    return found
+        upsampling.put(row_losses(rows, targets, criterion, gradient=False)[0], losses, band)
+    return losses
 
 
 def pixel_losses_backward(grad: Tensor, upsampling: Upsampling, labels: Tensor, criterion: Criterion) -> Tensor:

@@ -6,7 +6,6 @@ Convention: coordinates are (y, x) in coarse pixels, clamped to the map and not 
 at a whole coordinate `i`, and 0 at the last pixel.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -24,46 +23,14 @@ SLOPE_NUMBERS = 1 << 18
 """Numbers of a tensor of slopes, of which only a sum is kept."""
 
 
-class Reader(ABC):
-    """A band of coordinates in some maps."""
-
-    @abstractmethod
-    def read(self) -> Tensor:
-        """`(n, C, R, W)` values, in whatever order in memory."""
-
-    @abstractmethod
-    def spread(self, gradient: Tensor, total: Tensor) -> Tensor:
-        """Add what a gradient to the values read means for the maps to a `total` from `Maps.new_gradient`.
-
-        Returns:
-            `(n, 2, R, W)` gradient to the coordinates.
-        """
-
-
-class Maps(ABC):
-    """What is read: `(N, C, h, w)` values."""
-
-    @abstractmethod
-    def at(self, maps: slice, coordinates: Tensor) -> Reader:
-        """Prepare to read some maps at `(n, 2, R, W)` coordinates."""
-
-    @abstractmethod
-    def new_gradient(self) -> Tensor:
-        """Zeros, for `Reader.spread` to add to."""
-
-    @abstractmethod
-    def finish(self, total: Tensor) -> Tensor:
-        """`(N, C, h, w)` gradient to the values from all that was added to `total`."""
-
-
-def readable(values: Tensor) -> Maps:
+def readable(values: Tensor) -> "Maps":
     """Choose how to read `(N, C, h, w)` values."""
     if values.device.type == "cpu" and values.shape[1] < FEWEST_CHANNELS:
         return GridMaps(values)
     return TableMaps(values)
 
 
-class TableMaps(Maps):
+class TableMaps:
     """One row of all channels for each coarse pixel, the edge repeated after the last row and column.
 
     Reading is a weighted sum of four rows, `embedding_bag`. So is its transpose, once the pixels are sorted by the cell
@@ -76,12 +43,15 @@ class TableMaps(Maps):
         self.table = padded.permute(0, 2, 3, 1).reshape(-1, values.shape[1]).contiguous()
 
     def at(self, maps: slice, coordinates: Tensor) -> "TableReader":
+        """Prepare to read some maps at `(n, 2, R, W)` coordinates."""
         return TableReader(self, maps, coordinates)
 
     def new_gradient(self) -> Tensor:
+        """Zeros, for `spread` of the readers to add to."""
         return torch.zeros_like(self.table)
 
     def finish(self, total: Tensor) -> Tensor:
+        """`(N, C, h, w)` gradient to the values from all that was added to `total`."""
         N, C, h, w = self.shape
         padded = total.view(N, h + 1, w + 1, C)
         padded[:, h - 1] += padded[:, h]
@@ -89,7 +59,7 @@ class TableMaps(Maps):
         return padded[:, :h, :w].permute(0, 3, 1, 2).contiguous()
 
 
-class TableReader(Reader):
+class TableReader:
     """See `TableMaps`. Pixels are those of the band in turn."""
 
     def __init__(self, source: TableMaps, maps: slice, coordinates: Tensor) -> None:
@@ -103,9 +73,13 @@ class TableReader(Reader):
         self.shifts = (0, 1, w + 1, w + 2)  # from the first corner to each
 
     def read(self) -> Tensor:
+        """`(n, C, R, W)` values, in whatever order in memory."""
         return self._mixed(self._corners, self._weights).unflatten(0, self.shape).permute(0, 3, 1, 2)
 
     def spread(self, gradient: Tensor, total: Tensor) -> Tensor:
+        """Add what a gradient to the values read means for the maps to a `total` from `new_gradient`; returns the
+        `(n, 2, R, W)` gradient to the coordinates.
+        """
         rows = gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1]).contiguous()
         self._add_transposed(rows, total)
         slopes = torch.empty_like(self.fraction)
@@ -156,13 +130,13 @@ class TableReader(Reader):
         return F.embedding_bag(corners, self.table, mode="sum", per_sample_weights=weights)
 
 
-class GridMaps(Maps):
-    """`grid_sample`."""
+class GridMaps:
+    """`grid_sample`, with the methods of `TableMaps`."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
 
-    def at(self, maps: slice, coordinates: Tensor) -> Reader:
+    def at(self, maps: slice, coordinates: Tensor) -> "GridReader":
         return GridReader(self.values[maps], maps, coordinates)
 
     def new_gradient(self) -> Tensor:
@@ -172,7 +146,7 @@ class GridMaps(Maps):
         return total
 
 
-class GridReader(Reader):
+class GridReader:
     """See `GridMaps`. Threads share out maps: where there are too few on a CPU, the channels of each are dealt into
     several, beside channels of zeros where they do not come out even.
     """
@@ -208,3 +182,7 @@ class GridReader(Reader):
     def _collect(self, values: Tensor) -> Tensor:
         """`(n · parts, C / parts, …)` to `(n, C, …)`."""
         return values.unflatten(0, (self.shape[0], -1)).flatten(1, 2)[:, : self.shape[1]]
+
+
+Maps = TableMaps | GridMaps
+"""What is read: `(N, C, h, w)` values."""

@@ -118,38 +118,6 @@ class Reading:
         return clamped, clamped == coordinates, lost
 
 
-class Total(NamedTuple):
-    """What is summed up over the bands.
-
-    Attributes:
-        judge: Weighs the losses.
-        divisors: `(2,)` of the losses and of the pull, in the type of the computation.
-        strength: Factor of the pull.
-        gradients: Where gradients are collected, if they are wanted.
-    """
-
-    judge: Judge
-    divisors: Tensor
-    strength: float
-    gradients: "Gradients | None"
-
-    def of(self, band: Band, scores: "LocatedScores") -> Tensor:
-        """Loss of a band; its gradients are added. A function of its own, so that a band is forgotten before the next
-        is rendered.
-        """
-        judgement = self.judge(band, scores.losses)
-        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
-        loss = weighed.sum() / self.divisors[0]
-        if judgement.pull is not None:
-            loss = loss + judgement.pull * self.strength / self.divisors[1]
-        if self.gradients is not None:
-            offsets = scores.backward(judgement.factor, self.gradients.maps).div_(self.divisors[0])
-            if judgement.drift is not None:
-                offsets.add_(judgement.drift.mul_(self.strength / self.divisors[1]))
-            self.gradients.offsets[band.images, :, band.rows] = offsets
-        return loss
-
-
 def total_loss(
     reading: Reading,
     labels: Tensor,
@@ -167,9 +135,23 @@ def total_loss(
     """
     divisors = divisors.to(reading.dtype)
     gradients = Gradients.new(reading) if gradient else None
-    total = Total(judge, divisors, strength, gradients)
-    bands = [total.of(band, LocatedScores(reading, band, labels, criterion)) for band in reading.bands()]
-    loss = torch.stack(bands).sum()
+
+    def band_loss(band: Band) -> Tensor:
+        """A function of its own, so that a band is forgotten before the next is rendered; its gradients are added."""
+        scores = BandScores(reading, band, labels, criterion)
+        judgement = judge(band, scores.losses)
+        weighed = scores.losses if judgement.factor is None else scores.losses * judgement.factor
+        loss = weighed.sum() / divisors[0]
+        if judgement.pull is not None:
+            loss = loss + judgement.pull * strength / divisors[1]
+        if gradients is not None:
+            offsets = scores.backward(judgement.factor, gradients.maps).div_(divisors[0])
+            if judgement.drift is not None:
+                offsets.add_(judgement.drift.mul_(strength / divisors[1]))
+            gradients.offsets[band.images, :, band.rows] = offsets
+        return loss
+
+    loss = torch.stack([band_loss(band) for band in reading.bands()]).sum()
     if gradients is None:
         return loss, None, None
     return loss, gradients.to_scores(reading, divisors[0]), gradients.offsets
@@ -178,10 +160,10 @@ def total_loss(
 def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tensor:
     """`(B, H, W)` losses, 0 where a pixel does not count."""
     dtype = coordinate_dtype(reading.scores.dtype)
-    found = torch.empty(labels.shape, dtype=dtype, device=labels.device)
+    losses = torch.empty(labels.shape, dtype=dtype, device=labels.device)
     for band in reading.bands():
-        found[band.images, band.rows] = LocatedScores(reading, band, labels, criterion).losses
-    return found
+        losses[band.images, band.rows] = BandScores(reading, band, labels, criterion).losses
+    return losses
 
 
 def pixel_losses_backward(
@@ -191,7 +173,7 @@ def pixel_losses_backward(
     gradients = Gradients.new(reading)
     for band in reading.bands():
         factor = grad[band.images, band.rows].to(reading.dtype)
-        offsets = LocatedScores(reading, band, labels, criterion).backward(factor, gradients.maps)
+        offsets = BandScores(reading, band, labels, criterion).backward(factor, gradients.maps)
         gradients.offsets[band.images, :, band.rows] = offsets
     return gradients.to_scores(reading), gradients.offsets
 
@@ -218,7 +200,7 @@ class Gradients(NamedTuple):
         return (gradient if divisor is None else gradient / divisor).to(reading.scores.dtype)
 
 
-class LocatedScores:
+class BandScores:
     """The scores of a band: what is read, then its exponentials, then the gradient to it, all in the same memory.
 
     Args:
@@ -264,7 +246,7 @@ class LocatedScores:
 
         Args:
             factor: The factors; None stands for 1.
-            total: Receives the gradient to what is read, see `Reader.spread`.
+            total: Receives the gradient to what is read, see `TableReader.spread`.
 
         Returns:
             `(n, 2M, R, W)` gradient to the offsets of the band.

@@ -200,16 +200,16 @@ class Upsampling:
     def pick(self, pixels: Tensor, band: Band) -> Tensor:
         """Sort a `(B, H, W)` map of pixels like the scores of a band: `(n, P, R, N)`."""
         rows = self.y.fine[band.phases, band.cells].flatten()
-        found = pixels[band.images].index_select(1, rows).index_select(2, self.x.fine.flatten())
-        return found.unflatten(2, self.x.fine.shape).transpose(1, 2).contiguous()
+        picked = pixels[band.images].index_select(1, rows).index_select(2, self.x.fine.flatten())
+        return picked.unflatten(2, self.x.fine.shape).transpose(1, 2).contiguous()
 
     def put(self, values: Tensor, pixels: Tensor, band: Band) -> None:
         """Inverse of `pick`: write a band's `(n, P, R, N)` values into a `(B, H, W)` map."""
         columns = self.tables[1].position().to(values.device)
-        found = values.transpose(1, 2).flatten(2).index_select(2, columns)
+        sorted_values = values.transpose(1, 2).flatten(2).index_select(2, columns)
         fine, present = (table[band.phases, band.cells].flatten() for table in self.tables[0][:2])
-        found = found.index_select(1, present.nonzero()[:, 0].to(values.device))
-        pixels[band.images].index_copy_(1, fine[present].to(values.device), found)
+        sorted_values = sorted_values.index_select(1, present.nonzero()[:, 0].to(values.device))
+        pixels[band.images].index_copy_(1, fine[present].to(values.device), sorted_values)
 
     def _fraction(self, band: Band) -> Tensor:
         """`(phases, cells, 1)` places of the rows in their cells."""

@@ -10,15 +10,6 @@ from importlib.util import find_spec
 from offstride.ops.cross_entropy.triton.launch import unusable
 
 if find_spec("triton") is not None:
-    from offstride.ops.cross_entropy.triton.bilinear_loss import bilinear, bilinear_pixels, bilinear_pixels_backward
-    from offstride.ops.cross_entropy.triton.located_loss import located, located_pixels, located_pixels_backward
+    from offstride.ops.cross_entropy.triton.displaced_loss import loss, pixels, pixels_backward
 
-__all__ = [
-    "bilinear",
-    "bilinear_pixels",
-    "bilinear_pixels_backward",
-    "located",
-    "located_pixels",
-    "located_pixels_backward",
-    "unusable",
-]
+__all__ = ["loss", "pixels", "pixels_backward", "unusable"]

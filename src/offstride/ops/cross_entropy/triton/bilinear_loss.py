@@ -85,18 +85,18 @@ def sweep(job: Job, *, lse: bool = False, losses: bool = False, sums: bool = Fal
     (B, H, W), h = job.labels.shape, job.coarse[0]
     strips, chunks = triton.cdiv(W, COLUMNS), triton.cdiv(triton.cdiv(H, h), ROWS)
     programs = B * max(h - 1, 1) * chunks * strips
-    found = Swept(
+    swept = Swept(
         job.empty(B, H, W) if lse else None,
         job.empty(B, H, W) if losses else None,
         job.empty(programs) if sums else None,
     )
     launch(
         losses_kernel, programs,
-        job.packed.scores, job.labels, *job.labels.stride(), job.weight, job.weight_sum, *found,
+        job.packed.scores, job.labels, *job.labels.stride(), job.weight, job.weight_sum, *swept,
         *job.sizes, strips, chunks, job.smoothing, job.criterion["ignore_index"],
         R=ROWS, BP=COLUMNS, num_warps=COLUMNS // 32, **job.options,
     )  # fmt: skip
-    return found
+    return swept
 
 
 def gradient_of(
@@ -126,15 +126,15 @@ def gradient_of(
         *job.sizes, strips, blocks, job.smoothing,
         BQ=CELLS, BC=classes, num_warps=CELLS * classes // 128, **job.options,
     )  # fmt: skip
-    found = torch.empty_like(scores, memory_format=torch.contiguous_format)
+    gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
     loss, locations = job.empty(), B * h * w
     count = 0 if swept.sums is None else swept.sums.numel()
     launch(
         gather_kernel, triton.cdiv(locations, LOCATIONS),
-        edges, half, found, *found.stride(), swept.sums, count, divisor, loss,
+        edges, half, gradient, *gradient.stride(), swept.sums, count, divisor, loss,
         locations, *job.sizes[2:], strips, BQ=CELLS, BC=32, BP=LOCATIONS, num_warps=4,
     )  # fmt: skip
-    return found, loss
+    return gradient, loss
 
 
 def bilinear(
@@ -145,8 +145,8 @@ def bilinear(
         work = job(scores, labels, criterion)
         swept = sweep(work, lse=gradient, sums=True)
         if gradient:
-            found, loss = gradient_of(work, scores, swept, divisor=divisor)
-            return loss, found
+            to_scores, loss = gradient_of(work, scores, swept, divisor=divisor)
+            return loss, to_scores
         assert swept.sums is not None
         loss = work.empty()
         launch(total_kernel, 1, swept.sums, swept.sums.numel(), divisor, None, 0.0, loss)

@@ -79,11 +79,13 @@ def pack(scores: Tensor, *, shift: bool = True, maps: bool = False, weight: Tens
     B, C, h, w = scores.shape
     S, locations = slots(C), B * h * w
     packed = torch.empty(locations, S, dtype=torch.float32, device=scores.device)
-    found = [torch.empty(locations, dtype=torch.float32, device=scores.device) if maps else None for _ in range(2)]
+    maps_of_locations = [
+        torch.empty(locations, dtype=torch.float32, device=scores.device) if maps else None for _ in range(2)
+    ]
     BC, BP = min(triton.next_power_of_2(S), 64), 16
     launch(
         pack_kernel, triton.cdiv(locations, BP),
-        scores, *scores.stride(), weight, packed, *found, locations, h, w, C, S // 4,
+        scores, *scores.stride(), weight, packed, *maps_of_locations, locations, h, w, C, S // 4,
         SHIFT=shift, MAPS=maps, BC=BC, BP=BP, num_warps=max(1, min(4, BC // 8)),
     )  # fmt: skip
-    return Packed(packed, *found)
+    return Packed(packed, *maps_of_locations)

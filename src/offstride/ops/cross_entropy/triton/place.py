@@ -38,13 +38,13 @@ def cell_of(i, FINE, COARSE, ORIGIN: tl.constexpr):
 def first_pixel(q, FINE, COARSE, ORIGIN: tl.constexpr):
     """First fine pixel that reads cell `q` (int64) or a later one."""
     if ORIGIN == 0:
-        found = (tl.maximum((2 * q + 1) * FINE - COARSE, 0) + (2 * COARSE - 1)) // (2 * COARSE)
+        first = (tl.maximum((2 * q + 1) * FINE - COARSE, 0) + (2 * COARSE - 1)) // (2 * COARSE)
     elif ORIGIN == 1:
-        found = (q * FINE + (COARSE - 1)) // COARSE
+        first = (q * FINE + (COARSE - 1)) // COARSE
     else:
-        found = (q * tl.maximum(FINE - 1, 1) + (COARSE - 2)) // tl.maximum(COARSE - 1, 1)
-    found = tl.where(q <= 0, 0, tl.minimum(found, FINE))
-    return tl.where(q >= tl.maximum(COARSE - 1, 1), FINE, found)
+        first = (q * tl.maximum(FINE - 1, 1) + (COARSE - 2)) // tl.maximum(COARSE - 1, 1)
+    first = tl.where(q <= 0, 0, tl.minimum(first, FINE))
+    return tl.where(q >= tl.maximum(COARSE - 1, 1), FINE, first)
 
 
 @triton.jit
@@ -60,7 +60,7 @@ def undisplaced(i, FINE, COARSE, ORIGIN: tl.constexpr):
 
 
 @triton.jit
-def displaced(whole, fraction, offset, COARSE):
+def moved_cell(whole, fraction, offset, COARSE):
     """Where a pixel at an undisplaced coordinate reads the coarse map when it is moved by `offset`.
 
     Whole numbers and fractions are added up apart, so that the distance to a coarse pixel has the precision of the

@@ -28,16 +28,23 @@ import torch
 import triton
 from torch import Tensor
 
-from offstride.ops.cross_entropy.options import LocatedOptions, Options
-from offstride.ops.cross_entropy.triton.bilinear_loss import Job, job, sweep
-from offstride.ops.cross_entropy.triton.launch import device_of, launch
-from offstride.ops.cross_entropy.triton.located_kernels import (
+from offstride.ops.cross_entropy.options import DisplacedOptions, Options
+from offstride.ops.cross_entropy.triton.bilinear_loss import (
+    Job,
+    bilinear,
+    bilinear_pixels,
+    bilinear_pixels_backward,
+    job,
+    sweep,
+)
+from offstride.ops.cross_entropy.triton.displaced_kernels import (
     PENALIZE,
     SPARE,
     pixels_kernel,
     scatter_kernel,
     unpack_kernel,
 )
+from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.total import total_kernel
 from offstride.ops.location import Ties
 
@@ -50,7 +57,7 @@ CLASSES, AT_A_TIME = 32, 32
 NO_STRIDES = (0, 0, 0)
 
 
-class Located(NamedTuple):
+class LocationTerms(NamedTuple):
     """Location losses: λ of Eq. 3 and γ of Eq. 4, where they apply, with what they divide by."""
 
     guided: float | None = None
@@ -68,7 +75,7 @@ class Located(NamedTuple):
         return float(self.regression or 0.0)
 
 
-class Found(NamedTuple):
+class SweptPixels(NamedTuple):
     """What the first sweep found, where asked for.
 
     Attributes:
@@ -91,19 +98,19 @@ class Found(NamedTuple):
 def sweep_pixels(
     job: Job,
     offsets: Tensor,
-    located: Located,
+    terms: LocationTerms,
     *,
     grad: Tensor | None = None,
     gradient: bool = False,
     losses: bool = False,
-) -> Found:
+) -> SweptPixels:
     """First sweep: losses alone, or their sums, and gradients to the offsets."""
     B, H, W = job.labels.shape
     blocks = triton.cdiv(H * W, PIXELS)
-    sums, guided, pulled = located.divisors is not None, located.guided is not None, located.regression is not None
+    sums, guided, pulled = terms.divisors is not None, terms.guided is not None, terms.regression is not None
     wide = 2 * max(H * (job.coarse[0] + 1), W * (job.coarse[1] + 1)) >= 2**31
     plain = sweep(job, losses=True).losses if guided and not pulled else None
-    found = Found(
+    swept = SweptPixels(
         job.empty(B, H, W) if gradient else None,
         torch.empty(B, H, W, dtype=torch.uint8, device=offsets.device) if gradient and guided else None,
         job.empty(B, H, W) if losses else None,
@@ -115,22 +122,22 @@ def sweep_pixels(
         pixels_kernel, B * blocks,
         *job.packed, plain, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
-        job.weight, job.weight_sum, located.divisors, *found,
+        job.weight, job.weight_sum, terms.divisors, *swept,
         *job.sizes, blocks, job.smoothing, job.criterion["ignore_index"],
-        located.penalty, located.strength, located.window,
-        GUIDED=(PENALIZE.value if located.ties == "penalize" else SPARE.value) if guided else 0,
+        terms.penalty, terms.strength, terms.window,
+        GUIDED=(PENALIZE.value if terms.ties == "penalize" else SPARE.value) if guided else 0,
         REGRESSION=pulled, WIDE=wide, BP=PIXELS, num_warps=PIXELS // 32, **job.options,
     )  # fmt: skip
-    return found
+    return swept
 
 
 def scatter(
-    job: Job, scores: Tensor, offsets: Tensor, located: Located, found: Found, *, grad: Tensor | None = None
+    job: Job, scores: Tensor, offsets: Tensor, terms: LocationTerms, swept: SweptPixels, *, grad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Second sweep and conversion: gradient to the scores, and the loss, undefined without sums."""
     (B, H, W), (h, w), S = job.labels.shape, job.coarse, job.packed.scores.shape[1]
     fixed = torch.are_deterministic_algorithms_enabled()
-    unit = fixed_point_unit(job, located, grad) if fixed else None
+    unit = fixed_point_unit(job, terms, grad) if fixed else None
     room = B * h * w * S
     target = torch.zeros(room + 1, dtype=torch.int64 if fixed else torch.float32, device=scores.device)
     flag = target[room:] if fixed else None
@@ -142,18 +149,18 @@ def scatter(
         scatter_kernel, B * tiles_y * tiles_x * blocks,
         job.packed.scores, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
-        job.weight, job.weight_sum, found.lse, found.heavy, unit, target, flag,
-        *job.sizes, tiles_y, tiles_x, blocks, job.smoothing, located.penalty,
+        job.weight, job.weight_sum, swept.lse, swept.heavy, unit, target, flag,
+        *job.sizes, tiles_y, tiles_x, blocks, job.smoothing, terms.penalty,
         TILE=tile, WINDOW=window, PRECISION=precision(scores, window),
         BP=AT_A_TIME, BC=classes, num_warps=window, num_stages=1, **job.options,
     )  # fmt: skip
     gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
     loss, locations = job.empty(), B * h * w
-    count = 0 if found.sums is None else found.sums.numel()
+    count = 0 if swept.sums is None else swept.sums.numel()
     launch(
         unpack_kernel, triton.cdiv(locations, 16),
         target, unit, flag, gradient, *gradient.stride(),
-        found.sums, count, located.divisors, found.pulls, located.strength, loss,
+        swept.sums, count, terms.divisors, swept.pulls, terms.strength, loss,
         locations, *job.sizes[2:], BC=32, BP=16, num_warps=4,
     )  # fmt: skip
     return gradient, loss
@@ -174,55 +181,60 @@ def precision(scores: Tensor, window: int) -> str:
     return "tf32x3" if cores and window > 4 else "ieee"
 
 
-def fixed_point_unit(job: Job, located: Located, grad: Tensor | None) -> Tensor:
+def fixed_point_unit(job: Job, terms: LocationTerms, grad: Tensor | None) -> Tensor:
     """How many units make one, a power of two; found on the device, without waiting for it."""
     _, H, W = job.labels.shape
-    bound = torch.full((), 1.0 + located.penalty, dtype=torch.float64, device=job.labels.device)
+    bound = torch.full((), 1.0 + terms.penalty, dtype=torch.float64, device=job.labels.device)
     for factor in (job.weight, grad):
         if factor is not None:
             bound = bound * factor.abs().amax()
     return (62 - (bound * (H * W)).log2()).floor().clamp(-120, 120).exp2().float()
 
 
-def located(
+def loss(
     scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
     gradient: bool,
-    **options: Unpack[LocatedOptions],
+    **options: Unpack[DisplacedOptions],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss, with `divisors` those of the cross-entropy and of the pull, and its gradients to scores and offsets."""
+    if offsets is None:
+        return *bilinear(scores, labels, divisors, gradient=gradient, **options), None
     given = (options["guided"], options["regression"], options["window"], options["ties"])
-    terms = Located(*given, divisors.contiguous())
+    terms = LocationTerms(*given, divisors.contiguous())
     with device_of(scores):
         work = job(scores, labels, options, maps=options["regression"] is not None)
-        found = sweep_pixels(work, offsets, terms, gradient=gradient)
+        swept = sweep_pixels(work, offsets, terms, gradient=gradient)
         if gradient:
-            to_scores, loss = scatter(work, scores, offsets, terms, found)
-            return loss, to_scores, found.moves
-        assert found.sums is not None
-        loss = work.empty()
-        launch(total_kernel, 1, found.sums, found.sums.numel(), terms.divisors, found.pulls, terms.strength, loss)
-        return loss, None, None
+            to_scores, total = scatter(work, scores, offsets, terms, swept)
+            return total, to_scores, swept.moves
+        assert swept.sums is not None
+        total = work.empty()
+        launch(total_kernel, 1, swept.sums, swept.sums.numel(), terms.divisors, swept.pulls, terms.strength, total)
+        return total, None, None
 
 
-def located_pixels(scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
+def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **criterion: Unpack[Options]) -> Tensor:
     """`(B, H, W)` cross-entropies, 0 where the label is ignored."""
+    if offsets is None:
+        return bilinear_pixels(scores, labels, **criterion)
     with device_of(scores):
-        losses = sweep_pixels(job(scores, labels, criterion), offsets, Located(), losses=True).losses
+        losses = sweep_pixels(job(scores, labels, criterion), offsets, LocationTerms(), losses=True).losses
     assert losses is not None
     return losses
 
 
-def located_pixels_backward(
-    grad: Tensor, scores: Tensor, offsets: Tensor, labels: Tensor, **criterion: Unpack[Options]
-) -> tuple[Tensor, Tensor]:
+def pixels_backward(
+    grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **criterion: Unpack[Options]
+) -> tuple[Tensor, Tensor | None]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
+    if offsets is None:
+        return bilinear_pixels_backward(grad, scores, labels, **criterion), None
     with device_of(scores):
         work = job(scores, labels, criterion)
-        found = sweep_pixels(work, offsets, Located(), grad=grad, gradient=True)
-        to_scores, _ = scatter(work, scores, offsets, Located(), found, grad=grad)
-    assert found.moves is not None
-    return to_scores, found.moves
+        swept = sweep_pixels(work, offsets, LocationTerms(), grad=grad, gradient=True)
+        to_scores, _ = scatter(work, scores, offsets, LocationTerms(), swept, grad=grad)
+    return to_scores, swept.moves

@@ -1,4 +1,4 @@
-"""The kernels of location-aware upsampling and its losses; see `located_loss` for how they work together.
+"""The kernels of location-aware upsampling and its losses; see `displaced_loss` for how they work together.
 
 Arguments that are None leave out what they are for. Strides are in elements; `S4` is a quarter of the classes of a
 packed location.
@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from offstride.ops.cross_entropy.triton.pixel import GENERAL, class_weight, read_label, score_of, share, sum_of_weights
-from offstride.ops.cross_entropy.triton.place import axis, displaced, first_pixel, undisplaced
+from offstride.ops.cross_entropy.triton.place import axis, first_pixel, moved_cell, undisplaced
 from offstride.ops.cross_entropy.triton.total import write_total
 
 PENALIZE = tl.constexpr(1)
@@ -74,8 +74,8 @@ def pixels_kernel(
     offset_to_x = tl.load(at + offset_c, mask=ok, other=0.0).to(tl.float32)
     whole_y, fraction_y = undisplaced(y, H, h, ORIGIN)
     whole_x, fraction_x = undisplaced(x, W, w, ORIGIN)
-    y0, y1, fy, inside_y = displaced(whole_y, fraction_y, offset_to_y, h)
-    x0, x1, fx, inside_x = displaced(whole_x, fraction_x, offset_to_x, w)
+    y0, y1, fy, inside_y = moved_cell(whole_y, fraction_y, offset_to_y, h)
+    x0, x1, fx, inside_x = moved_cell(whole_x, fraction_x, offset_to_x, w)
     S = S4 * 4
     image = packed + b * (h * w * S)
     p00, p01 = image + (y0 * w + x0) * S, image + (y0 * w + x1) * S
@@ -197,7 +197,7 @@ def pixels_kernel(
 
 @triton.jit
 def deposit(target, value, mask, unit, flag):
-    """Add to coarse gradients; see `located_loss` about fixed point."""
+    """Add to coarse gradients; see `displaced_loss` about fixed point."""
     if unit is None:
         tl.atomic_add(target, value, mask=mask, sem="relaxed")
     else:
@@ -264,8 +264,8 @@ def scatter_kernel(
             whole_x += (position_x >= k * den_x).to(tl.int32)
         fraction_y = (position_y - whole_y * den_y).to(tl.float32) * (1.0 / den_y)
         fraction_x = (position_x - whole_x * den_x).to(tl.float32) * (1.0 / den_x)
-        y0, y1, fy, _ = displaced(whole_y + (corner_y - 1), fraction_y, offset_to_y, h)
-        x0, x1, fx, _ = displaced(whole_x + (corner_x - 1), fraction_x, offset_to_x, w)
+        y0, y1, fy, _ = moved_cell(whole_y + (corner_y - 1), fraction_y, offset_to_y, h)
+        x0, x1, fx, _ = moved_cell(whole_x + (corner_x - 1), fraction_x, offset_to_x, w)
         at00, at01, at10, at11 = (y0 * w + x0) * S, (y0 * w + x1) * S, (y1 * w + x0) * S, (y1 * w + x1) * S
         mask = valid[:, None] & in_c
         u00 = tl.load(image + (at00[:, None] + c[None, :]), mask=mask, other=0.0)
