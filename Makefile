@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/offstride demo --output runs/demo
 
 test: $(READY) lint
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

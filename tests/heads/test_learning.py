@@ -21,7 +21,7 @@ from offstride.layers import convolution
 from offstride.losses import scene_loss
 from offstride.metrics import SegmentationScores
 
-SIZE, CLASSES, STEPS = (64, 96), 9, 140
+SIZE, CLASSES, STEPS = (48, 64), 9, 130
 
 HEADS = {
     "linear": (LinearHead, {}),

@@ -1,6 +1,7 @@
-"""One model of each head and one with gates through `torch.compile`: each as one graph, and one through code of its own.
+"""One model of each head, one with LaU and one with gates through `torch.compile`.
 
-Graphs are what depends on a head; the code that inductor writes for them takes most of the time and is torch's.
+Each must become one graph without breaks. Only one goes through inductor as well: the code that it writes takes most
+of the time, and is torch's own.
 """
 
 import pytest

@@ -50,7 +50,7 @@ class PaperRow:
 def paper_rows(
     progress: Callable[[int], None] = lambda done: None, speed: Callable[[str], float] | None = None
 ) -> list[PaperRow]:
-    """All rows that we have a count for. Costs at the papers' own sizes are read from the table that a test keeps right,
+    """All rows that we have a count for. Costs at the papers' own sizes come from the table that a test keeps right;
     others are counted from shapes alone.
 
     Args:
