@@ -49,11 +49,14 @@ def test_all_tables_have_the_same_models():
     assert list(read_costs()) == list(json.loads(NAMES.read_text())) == list(PRESETS)
 
 
+THIN = {"resnet": {"channels": (8, 16, 32, 64)}, "wider_resnet38": {"width": 0.1}, "densenet": {"growth_rate": 8}}
+
+
 def smaller_backbone(name):
-    """Settings with fewer or narrower layers, in the same places."""
-    backbone = PRESETS[name].config["backbone"]
-    options = {"backbone_options": {"width": 0.25}} if backbone == "wider_resnet38" else {}
-    return {"backbone": backbone.replace("101", "50").replace("161", "121"), **options}
+    """Settings of the same network with fewer layers and channels."""
+    backbone = PRESETS[name].config["backbone"].replace("101", "50").replace("161", "121")
+    thin = next((options for start, options in THIN.items() if backbone.startswith(start)), {})
+    return {"backbone": backbone, "backbone_options": thin | PRESETS[name].config.get("backbone_options", {})}
 
 
 @pytest.mark.parametrize("name", KINDS.values())
