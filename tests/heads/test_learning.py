@@ -21,6 +21,8 @@ from offstride.layers import convolution
 from offstride.losses import scene_loss
 from offstride.metrics import SegmentationScores
 
+pytestmark = pytest.mark.slow
+
 SIZE, CLASSES, STEPS = (48, 64), 9, 130
 
 HEADS = {

@@ -10,6 +10,8 @@ import torch
 from offstride.models import create_model
 from offstride.models.parts import HEADS
 
+pytestmark = pytest.mark.slow
+
 LOW_LEVEL = {"taps": ["layer1.0"], "head_options": {"low_level": ["layer1.0"]}}
 MODELS = {head: {"head": head} for head in HEADS} | {
     "dupsampling_decoder": {"head": "dupsampling_decoder", "upsampler": "dupsampling", **LOW_LEVEL},

@@ -8,6 +8,8 @@ from offstride.models.complexity import decoder_flops
 from offstride.models.costs import count_preset, ghost_preset, read_costs
 from offstride.models.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 EXACT = [  # preset, image, parameters, GMAC
     ("encnet_resnet50_os8", (480, 480), 33_672_854, 128.849),
     ("encnet_resnet50_os8", (512, 512), 33_672_854, 146.60),

@@ -17,6 +17,8 @@ from offstride.models.costs import ghost_preset, read_costs
 from offstride.models.presets import preset_config
 from tiny_recipes import skeleton
 
+pytestmark = pytest.mark.slow
+
 NAMES = Path(__file__).with_name("parameter_names.json")
 every_preset = pytest.mark.parametrize("name", PRESETS)
 KINDS = {json.dumps(skeleton(preset.config), sort_keys=True): name for name, preset in reversed(PRESETS.items())}
