@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint check clean
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test quick lint clean
 
 demo: $(READY)
 	$(BIN)/offstride demo --output runs/demo
 
 test: $(READY) lint
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(PYTEST)
+
+# While working on one room: `make quick ROOM=losses`; without a room, all tests that do not take seconds.
+quick: $(READY)
+	$(BIN)/ruff check .
+	$(PYTEST) -m "not slow" $(if $(ROOM),tests/$(ROOM),tests)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,6 +4,11 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items):
+    """Slow files first: at the end of a run no process waits for the last of them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_fixed_seed():
     """Tests run side by side, one process a core; what is random in them is the same in every run."""

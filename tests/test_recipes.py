@@ -25,6 +25,8 @@ from offstride.train import fit_stages
 from offstride.train.recipe_file import load_recipe_file, training_chain
 from tiny_recipes import skeleton, tiny
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).parents[1] / "recipes"
 PAPERS = {
     "lau": ["1", "2", "3a", "3b", "4", "5", "6", "7", "8"],

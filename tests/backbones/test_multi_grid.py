@@ -10,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from offstride.backbones import Backbone
 
+pytestmark = pytest.mark.slow
+
 
 def on_meta(name, **arguments):
     with torch.device("meta"):

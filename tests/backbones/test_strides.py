@@ -9,6 +9,8 @@ import torch.nn.functional as F
 
 from offstride.backbones import Backbone
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = [
     "resnet50",
     "resnet18",

@@ -11,6 +11,8 @@ from offstride.cli.variants import VARIANTS, read_variant
 from offstride.models.parts import UPSAMPLERS
 from offstride.train import build_model, build_split
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--data.count=6", "--data.val_count=3", "--data.size=[48,64]", "--data.crop=[48,64]", "--data.workers=0",
     "--model.backbone=mobilenetv2_035", "--schedule.steps=2", "--schedule.batch_size=2", "--schedule.validate_every=1",

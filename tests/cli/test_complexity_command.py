@@ -6,6 +6,8 @@ import pytest
 from offstride.cli.main import main
 from offstride.models import create_model
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 

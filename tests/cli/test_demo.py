@@ -8,6 +8,8 @@ import pytest
 from offstride.cli.main import main
 from offstride.data import STREETS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):

@@ -10,6 +10,8 @@ from offstride.cli.main import main
 from offstride.data import ClassSet
 from offstride.models import create_model
 
+pytestmark = pytest.mark.slow
+
 SIZE = (40, 56)
 
 

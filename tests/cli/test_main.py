@@ -13,6 +13,8 @@ from offstride.data import STREETS, ClassSet, Streets
 from offstride.models import Segmenter, create_model
 from offstride.visualize import save_label_png
 
+pytestmark = pytest.mark.slow
+
 SIZE = (40, 56)
 
 

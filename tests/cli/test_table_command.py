@@ -9,6 +9,8 @@ from offstride.cli.main import main
 from offstride.cli.table_readme import readme
 from offstride.cli.table_setting import Setting
 
+pytestmark = pytest.mark.slow
+
 BASE = {
     "data": {"name": "streets", "count": 4, "val_count": 2, "size": [40, 56], "crop": [32, 32], "workers": 0},
     "model": {"backbone": "test_resnet", "output_stride": 8, "head_options": {"channels": 8}},

@@ -15,6 +15,8 @@ from offstride.field import argmax
 from offstride.models import Segmenter, create_model
 from offstride.visualize import save_label_png
 
+pytestmark = pytest.mark.slow
+
 SIZE = (41, 54)
 SMALL = {"backbone": "test_resnet", "output_stride": 8, "head_options": {"channels": 8}}
 MODELS = {

@@ -7,6 +7,8 @@ from offstride.compare import measure_costs
 from offstride.models import create_model
 from offstride.models.complexity import complexity
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

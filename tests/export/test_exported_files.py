@@ -15,6 +15,8 @@ from offstride.export import ExportInfo, export_onnx, export_torch, load_exporte
 from offstride.field import argmax
 from offstride.models import create_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -11,6 +11,8 @@ from offstride.fusion import FUSIONS
 from offstride.models import create_model
 from offstride.models.parts import HEADS
 
+pytestmark = pytest.mark.slow
+
 PARTS = [{"head": name} for name in sorted(HEADS)] + [{"head": "psp", "fusion": name} for name in sorted(FUSIONS)]
 
 

@@ -14,6 +14,8 @@ from offstride.export import export_program, load_exported, write_onnx, write_pr
 from offstride.field import argmax
 from offstride.models.parts import UPSAMPLERS
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(UPSAMPLERS)
 SIZES = [(1, 48, 64), (2, 37, 51)]  # images, height, width: those that divide by the stride, and odd ones
 

@@ -1,4 +1,5 @@
-"""Every published model runs, trains, survives a checkpoint and keeps its parameters' names.
+"""Every published model has its parameters' names, its costs and its shapes, at several strides; every kind of them
+trains and survives a checkpoint. Models of one kind differ in numbers, and in the depth of the backbone, alone.
 
 After a change that is meant to rename parameters, `python tests/models/test_presets.py` writes their table again.
 """
@@ -11,12 +12,17 @@ import pytest
 import torch
 
 from offstride.field import argmax, cross_entropy
-from offstride.models import PRESETS, Segmenter, create_model
-from offstride.models.costs import costs_of, ghost_preset, read_costs
+from offstride.models import PRESETS, Segmenter, complexity, create_model
+from offstride.models.costs import ghost_preset, read_costs
 from offstride.models.presets import preset_config
+from tiny_recipes import skeleton
+
+pytestmark = pytest.mark.slow
 
 NAMES = Path(__file__).with_name("parameter_names.json")
 every_preset = pytest.mark.parametrize("name", PRESETS)
+KINDS = {json.dumps(skeleton(preset.config), sort_keys=True): name for name, preset in reversed(PRESETS.items())}
+"""The first model of each kind."""
 
 
 def names_of(model):
@@ -29,7 +35,8 @@ def names_of(model):
 def test_names_costs_and_other_strides(name):
     model = ghost_preset(name)
     assert names_of(model) == json.loads(NAMES.read_text())[name]
-    assert costs_of(name) == read_costs()[name]
+    costs = complexity(model, PRESETS[name].size)
+    assert {"parameters": costs.parameters, "macs": costs.macs} == read_costs()[name]
     stride = model.config.output_stride
     if model.config.upsampler == "dupsampling":  # its windows are as large as the stride
         return
@@ -44,10 +51,20 @@ def test_all_tables_have_the_same_models():
     assert list(read_costs()) == list(json.loads(NAMES.read_text())) == list(PRESETS)
 
 
-@every_preset
+THIN = {"resnet": {"channels": (8, 16, 32, 64)}, "wider_resnet38": {"width": 0.1}, "densenet": {"growth_rate": 8}}
+
+
+def smaller_backbone(name):
+    """Settings of the same network with fewer layers and channels."""
+    backbone = PRESETS[name].config["backbone"].replace("101", "50").replace("161", "121")
+    thin = next((options for start, options in THIN.items() if backbone.startswith(start)), {})
+    return {"backbone": backbone, "backbone_options": thin | PRESETS[name].config.get("backbone_options", {})}
+
+
+@pytest.mark.parametrize("name", KINDS.values())
 def test_it_trains_and_a_checkpoint_restores_it(name, tmp_path):
     torch.manual_seed(0)
-    model = create_model(name, classes=3)
+    model = create_model(name, classes=3, **smaller_backbone(name))
     images = torch.randn(2, 3, 41, 35)
     labels = torch.randint(0, 3, (2, 41, 35))
     cross_entropy(model.field(images), labels).backward()

@@ -4,6 +4,8 @@ import pytest
 
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 
+pytestmark = pytest.mark.slow
+
 DISAGREE = {  # rows whose difference the notes explain
     ("1", "Bilinear 8×", "parameters"),
     ("1", "Bilinear 8×", "macs"),

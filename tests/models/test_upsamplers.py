@@ -10,6 +10,8 @@ from offstride.models import create_model
 from offstride.models.parts import UPSAMPLERS
 from offstride.models.segmenter import Segmenter
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {
     "carafe": {"scale": 2},
     "dysample": {"scale": 4, "dynamic": True},

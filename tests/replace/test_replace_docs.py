@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 DIFFERENCES = re.compile(r"(difference \d\.\de[-+]\d+|by up to [\d.e-]+:)")
 

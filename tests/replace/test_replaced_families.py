@@ -13,6 +13,8 @@ from offstride.field import argmax, cross_entropy
 from offstride.losses import LossConfig, segmentation_losses
 from offstride.upsamplers import LaU
 
+pytestmark = pytest.mark.slow
+
 ODD_NAMES = sorted(ODD)
 
 

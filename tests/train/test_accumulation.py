@@ -8,6 +8,8 @@ from offstride.ops.cross_entropy import operators
 from offstride.train import ScheduleRecipe, fit, read_history
 from offstride.train.module import SegmentationModule
 
+pytestmark = pytest.mark.slow
+
 
 def weights(path):
     return Segmenter.load(path / "last.safetensors").state_dict()

@@ -17,6 +17,8 @@ from offstride.train import Recipe, build_split, fit, fit_stages, read_history
 from offstride.train.recipe import recipe_to_dict
 from offstride.upsamplers import fit_label_basis
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
 DUPSAMPLING = {
     "head": "dupsampling_decoder",

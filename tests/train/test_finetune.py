@@ -11,6 +11,8 @@ from offstride.train import build_model, build_split, fit, read_history, with_ne
 from offstride.train.module import SegmentationModule
 from offstride.train.optimizer import parameter_groups
 
+pytestmark = pytest.mark.slow
+
 FUSED = {
     "head": "psp",
     "head_options": {"channels": 16},

@@ -16,6 +16,8 @@ from offstride.train import build_model, build_split, fit, read_history
 from offstride.train.module import SegmentationModule
 from offstride.train.recipe import recipe_to_dict
 
+pytestmark = pytest.mark.slow
+
 LOSSES = ("loss", "loss_main")
 
 

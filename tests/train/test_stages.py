@@ -7,6 +7,8 @@ from offstride.models import Segmenter
 from offstride.train import build_model, build_split, fit, fit_stages, read_history
 from offstride.train.module import SegmentationModule
 
+pytestmark = pytest.mark.slow
+
 
 def weights(path):
     return Segmenter.load(path / "last.safetensors").state_dict()

@@ -8,6 +8,8 @@ from offstride.field import argmax
 from offstride.ops.label_basis import label_windows
 from offstride.upsamplers import LabelAutoencoder, LabelBasis, fit_label_autoencoder, fit_label_basis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def maps():

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from offstride.backbones.cascade import build_cascade
 from offstride.backbones.multi_grid import check_multi_grid, residual_units, set_rates
@@ -178,7 +179,7 @@ class Backbone(nn.Module):
         training = self.network.training
         self.network.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _ShapesAlone():
                 image = torch.empty(1, self.in_channels, *size, device="meta")
                 maps = self._maps(lambda images: functional_call(self.network, ghosts, images), image)
         except Exception:  # each architecture has its own way to say no
@@ -186,6 +187,13 @@ class Backbone(nn.Module):
         finally:
             self.network.train(training)
         return [tuple(getattr(feature, "shape", ())) for feature in maps]
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Leaves out batch normalisation, which keeps shapes and is slow on tensors without values."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return args[0] if func is F.batch_norm else func(*args, **(kwargs or {}))
 
 
 def _channels_first(feature: Any) -> Any:

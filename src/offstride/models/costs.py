@@ -17,6 +17,7 @@ from offstride.models.segmenter import Segmenter
 COSTS = Path(__file__).with_name("costs.json")
 
 
+@cache
 def read_costs() -> dict[str, dict[str, int]]:
     """`parameters` and `macs` of every published model, for an image of the size that its paper quotes."""
     return json.loads(COSTS.read_text())

@@ -10,6 +10,8 @@ import torch
 
 from offstride.ops.cross_entropy.triton import unusable
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
