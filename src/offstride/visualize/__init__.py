@@ -1,7 +1,12 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
 from offstride.visualize.chart import ChartLine, save_chart
-from offstride.visualize.comparison_page import ComparisonPicture, render_comparison_page, write_comparison_page
+from offstride.visualize.comparison import (
+    ComparisonPicture,
+    comparison_markdown,
+    render_comparison_page,
+    write_comparison_page,
+)
 from offstride.visualize.decoder_page import (
     DecoderPage,
     Panel,
@@ -37,6 +42,7 @@ __all__ = [
     "color_wheel",
     "colorize",
     "compare_errors",
+    "comparison_markdown",
     "effect",
     "gate_picture",
     "heatmap",
