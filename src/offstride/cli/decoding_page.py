@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from offstride.cli.decoding import Decoding, Offsets
+from offstride.evaluate.decoding import Decoding, Offsets
 from offstride.metrics import SegmentationScores, confusion_matrix
 from offstride.visualize import (
     Box,

@@ -7,11 +7,11 @@ import numpy as np
 from jsonargparse import ArgumentParser
 
 from offstride.cli.console import pick_device, progress_bar
-from offstride.cli.decoding import class_set, decode_image
 from offstride.cli.decoding_page import ScenePainter
 from offstride.cli.predict import find_images
 from offstride.data import ClassSet, read_image, read_mask
 from offstride.data.layout import LABEL_SUFFIXES, abridged
+from offstride.evaluate.decoding import class_set, decode_image
 from offstride.models import Segmenter
 from offstride.visualize import DecoderPage, Scene, write_decoder_page
 

@@ -84,6 +84,7 @@ def test_forests():
             assert read(row.mean) == pytest.approx(100 * change["mean"])
             for kind in ("images", "both"):
                 assert [read(end) for end in getattr(row, kind)] == pytest.approx([100 * end for end in change[kind]])
+            assert all(0 < place < 100 for place in (row.mean, *row.images, *row.both, *row.runs))
             assert [read(place) for place in row.runs] == pytest.approx([100 * value for value in change["values"]])
 
 
@@ -96,6 +97,7 @@ def test_trimaps():
         y = reader(chart.y_ticks)
         assert [text for _, text in chart.x_ticks] == ["1", "4"]
         for series in chart.series:
+            assert all(chart.frame[1] < top < chart.frame[3] for _, top, _ in series.dots)
             bands = [band["miou"] for band in report["entries"][series.index]["trimap"] if band["miou"]]
             wanted = [band["mean"] if chart is scores else band["difference"]["mean"] for band in bands]
             assert [y(top) for _, top, _ in series.dots] == pytest.approx([100 * value for value in wanted])
