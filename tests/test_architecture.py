@@ -9,6 +9,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "offstride"
 
 FLOORS = {
+    "files": 0,
     "ops": 0,
     "field": 1,
     "features": 1,

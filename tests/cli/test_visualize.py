@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from offstride.cli.decoding import class_set, decode_image
 from offstride.cli.main import main
 from offstride.data import STREETS, Streets, read_image, read_mask
+from offstride.evaluate.decoding import class_set, decode_image
 from offstride.field import argmax
 from offstride.models import Segmenter, create_model
 from offstride.visualize import save_label_png

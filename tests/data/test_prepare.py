@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_archives import CONTENTS, H, W, write_archives
 
+from offstride import files as whole_files
 from offstride.data import ARCHIVES, build_dataset, prepare_dataset
 from offstride.data.prepare import unpack
 
@@ -119,12 +120,12 @@ def test_stopped_anywhere_and_resumed(tmp_path, monkeypatch, name, stop):
             renamed.append(Path(target).relative_to(root).as_posix())
         replace(source, target)
 
-    monkeypatch.setattr(unpack.os, "replace", until)
+    monkeypatch.setattr(whole_files.os, "replace", until)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path, name)
     assert files_in(root) == set(renamed)  # what has a name is whole, and nothing lies about
     before = {path: (root / path).stat().st_mtime_ns for path in renamed}
-    monkeypatch.setattr(unpack.os, "replace", replace)
+    monkeypatch.setattr(whole_files.os, "replace", replace)
     prepare(tmp_path, name)
     assert files_in(root) == expected_files(name)
     assert {path: (root / path).stat().st_mtime_ns for path in renamed} == before  # not written a second time

@@ -112,9 +112,14 @@ def test_the_file_has_the_usual_permissions(path):
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
-def test_a_missing_folder_is_named(model, tmp_path):
+def test_missing_folders_are_made(model, tmp_path):
+    model.save(tmp_path / "new" / "m.safetensors")
+    assert os.listdir(tmp_path / "new") == ["m.safetensors"]
+
+
+def test_a_place_that_cannot_be_written_is_named(model, path):
     with pytest.raises(ValueError, match=r"nowhere/m\.safetensors: cannot be written"):
-        model.save(tmp_path / "nowhere" / "m.safetensors")
+        model.save(path / "nowhere" / "m.safetensors")
 
 
 def test_the_classes_can_be_checked(path):

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from offstride.visualize import (
+    DecodedScene,
     DecoderPage,
-    Panel,
-    Scene,
+    DecoderPanel,
     Shot,
     render_decoder_page,
     save_picture,
@@ -16,7 +16,7 @@ from offstride.visualize import (
 
 ROW = [Shot("layer1", "a b/gate#1.png", "mean 0.5"), Shot("layer2", "x.png")]
 LAYERS = [Shot("Image", "image.png"), Shot("Prediction", "prediction.png")]
-PANEL = Panel(
+PANEL = DecoderPanel(
     "Gates",
     "See.",
     [ROW],
@@ -32,8 +32,8 @@ PAGE = DecoderPage(
     intro="Intro.",
     facts={"Head": "psp + gff"},
     scenes=[
-        Scene("one", LAYERS, {"Size": "2 × 3"}, {"road": (9, 8, 7)}, {"Wrong": (4, 5, 6)}, [PANEL]),
-        Scene("two", LAYERS, panels=[PANEL]),
+        DecodedScene("one", LAYERS, {"Size": "2 × 3"}, {"road": (9, 8, 7)}, {"Wrong": (4, 5, 6)}, [PANEL]),
+        DecodedScene("two", LAYERS, panels=[PANEL]),
     ],
     notes=["A note."],
     versions={"offstride": "9.9"},
@@ -74,7 +74,7 @@ def test_every_switch_works_on_its_own():
 
 
 def test_least_page():
-    text = render_decoder_page(DecoderPage(title="Little", scenes=[Scene("only", LAYERS)]))
+    text = render_decoder_page(DecoderPage(title="Little", scenes=[DecodedScene("only", LAYERS)]))
     assert "<nav" not in text
     assert text.count("<img") == 2
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offstride.data.catalog import ClassSet
-from offstride.visualize import Curve, Example, Report, Row, render_report, write_report
+from offstride.visualize import Curve, Example, MetricRow, Report, render_report, write_report
 
 CLASSES = ClassSet(names=("sky", "pole"), palette=((1, 2, 3), (4, 5, 6)), thin=("pole",))
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "path"}
@@ -23,8 +23,8 @@ def full_report(**changes):
         "intro": "First.\n\nSecond.",
         "facts": {"Seed": "7"},
         "metrics": [
-            Row("Mean IoU", (0.5, 0.625)),
-            Row("Time", (3, 4), spec=".0f", unit="s", better="low", note="here"),
+            MetricRow("Mean IoU", (0.5, 0.625)),
+            MetricRow("Time", (3, 4), spec=".0f", unit="s", better="low", note="here"),
         ],
         "per_class": {"Bilinear": [0.9, math.nan], "LaU": [0.95, 0.3]},
         "classes": CLASSES,
@@ -121,7 +121,7 @@ def test_last_layer_is_shown_at_first():
 
 @pytest.mark.parametrize("models", [("one",), ("a", "b", "c", "d", "e", "f", "g")])
 def test_any_number_of_models(models):
-    rows = [Row("Mean IoU", [0.1 * index for index in range(len(models))])]
+    rows = [MetricRow("Mean IoU", [0.1 * index for index in range(len(models))])]
     page = Page(render_report(Report(title="Many", models=models, metrics=rows)))
     assert "Mean IoU % 0.0" in page.text
     assert "Change" not in page.words
@@ -149,7 +149,7 @@ def test_a_page_that_cannot_be_written_names_its_path(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"metrics": [Row("IoU", (1.0,))]}, "metrics: expected 2 values of 'IoU', got 1"),
+        ({"metrics": [MetricRow("IoU", (1.0,))]}, "metrics: expected 2 values of 'IoU', got 1"),
         ({"per_class": {"LaU": [0.5]}}, "per_class: expected 2 values of 'LaU', as classes has, got 1"),
         ({"per_class": {"X": [0.5, 0.5]}}, r"per_class: expected models out of \['Bilinear', 'LaU'\], got \['X'\]"),
         ({"curves": [Curve("Loss", {"X": [(0, 1)]})]}, r"curve 'Loss': expected models out of .* got \['X'\]"),

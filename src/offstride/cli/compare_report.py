@@ -16,7 +16,6 @@ from rich.table import Table
 
 from offstride.cli.console import pick_device, progress_bar, write_text
 from offstride.compare import Entry, ImageCounts, Resampling, compare, measure_costs
-from offstride.compare.markdown import comparison_markdown
 from offstride.data import EvalTransform, SampleSet
 from offstride.evaluate import label_map
 from offstride.inference import InferenceProtocol
@@ -25,6 +24,7 @@ from offstride.visualize import (
     ComparisonPicture,
     colorize,
     compare_errors,
+    comparison_markdown,
     write_comparison_page,
 )
 from offstride.visualize.page import versions

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from offstride.cli.decoding import Decoding, Offsets
+from offstride.evaluate.decoding import Decoding, Offsets
 from offstride.metrics import SegmentationScores, confusion_matrix
 from offstride.visualize import (
     Box,
+    DecodedScene,
+    DecoderPanel,
     Effect,
-    Panel,
-    Scene,
     Shot,
     busiest_box,
     class_changes,
@@ -60,7 +60,7 @@ class ScenePainter:
     name: str
     decoding: Decoding
 
-    def scene(self) -> Scene:
+    def scene(self) -> DecodedScene:
         """Write everything."""
         it = self.decoding
         save_label_png(self.folder / self.name / "labels.png", it.prediction, it.classes.palette)
@@ -68,7 +68,7 @@ class ScenePainter:
         if it.gates:
             panels.append(self._gate_panel())
         key = {"Wrong": BROKEN} if it.label is not None else {}
-        return Scene(self.name, self._layers(), self._facts(), self._classes(), key, panels)
+        return DecodedScene(self.name, self._layers(), self._facts(), self._classes(), key, panels)
 
     def _facts(self) -> dict[str, str]:
         it = self.decoding
@@ -96,7 +96,7 @@ class ScenePainter:
         layers.append(self._shot("Confidence", "confidence", heatmap(it.confidence, 0, 1)))
         return [*layers, self._labels("Prediction", "prediction", it.prediction)]
 
-    def _lau_panel(self, offsets: Offsets) -> Panel:
+    def _lau_panel(self, offsets: Offsets) -> DecoderPanel:
         it, limit = self.decoding, offset_limit(offsets.field)
         before, after = offsets.before, it.prediction
         boxes = _details(before != after)
@@ -107,7 +107,7 @@ class ScenePainter:
         ]
         details = [self._detail(number, box, offsets, limit) for number, box in enumerate(boxes, 1)]
         text = LAU_TEXT + _sentence("The offsets", effect(before, after, it.label))
-        return Panel("Where pixels read", text, [whole, *details], key=self._change_key(), wheel=limit)
+        return DecoderPanel("Where pixels read", text, [whole, *details], key=self._change_key(), wheel=limit)
 
     def _detail(self, number: int, box: Box, offsets: Offsets, limit: float) -> list[Shot]:
         it = self.decoding
@@ -132,7 +132,7 @@ class ScenePainter:
                 shots.append(self._shot(title, f"detail{number}_{title.split()[0].lower()}", close))
         return shots
 
-    def _gate_panel(self) -> Panel:
+    def _gate_panel(self) -> DecoderPanel:
         it = self.decoding
         effects = [effect(it.prediction, gate.closed, it.label) for gate in it.gates]
         maps, changes, layers = [], [], [self._labels("All gates", "prediction", it.prediction)]
@@ -146,7 +146,7 @@ class ScenePainter:
             note = f"{_percent(share)} {lost}"
             changes.append(self._shot(f"{gate.name} closed", f"closed_{file}_changes", changed, note))
             layers.append(self._labels(f"{gate.name} closed", f"closed_{file}", gate.closed))
-        return Panel(
+        return DecoderPanel(
             "What the gates let through",
             GATE_TEXT,
             [maps, changes],

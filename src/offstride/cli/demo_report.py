@@ -15,8 +15,8 @@ from offstride.train import Recipe
 from offstride.visualize import (
     Curve,
     Example,
+    MetricRow,
     Report,
-    Row,
     busiest_box,
     colorize,
     compare_errors,
@@ -75,7 +75,7 @@ def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: Samp
     """The page for a bilinear and a location-aware model, in this order, and the scenes that they were tested on."""
     scores, schedule = [each.evaluation for each in contestants], recipe.schedule
     height, width = recipe.data.size
-    views = [View.of(contestants, dataset[index]) for index in range(EXAMPLES)]
+    views = [SceneView.of(contestants, dataset[index]) for index in range(EXAMPLES)]
     limit = offset_limit(np.concatenate([view.offsets for view in views], -1))
     classes, stride = scores[0].classes, recipe.model.output_stride
     return Report(
@@ -91,13 +91,19 @@ def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: Samp
             "Seed": str(schedule.seed),
         },
         metrics=[
-            Row("Mean IoU", [each.scores.miou for each in scores]),
-            Row("Boundary IoU", [each.boundary.mean for each in scores], note="In a band of 2 % of the diagonal"),
-            Row("Thin classes", [each.thin_iou for each in scores], note=f"Mean IoU of {' and '.join(classes.thin)}"),
-            Row("Pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
-            Row("Parameters", [_millions(each.model) for each in contestants], ".2f", "million", "none"),
-            Row("Training time", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", "none"),
-            Row("Prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms an image", "none"),
+            MetricRow("Mean IoU", [each.scores.miou for each in scores]),
+            MetricRow("Boundary IoU", [each.boundary.mean for each in scores], note="In a band of 2 % of the diagonal"),
+            MetricRow(
+                "Thin classes", [each.thin_iou for each in scores], note=f"Mean IoU of {' and '.join(classes.thin)}"
+            ),
+            MetricRow("Pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
+            MetricRow("Parameters", [_millions(each.model) for each in contestants], ".2f", "million", "none"),
+            MetricRow(
+                "Training time", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", "none"
+            ),
+            MetricRow(
+                "Prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms an image", "none"
+            ),
         ],
         per_class={each.name: each.evaluation.scores.iou.tolist() for each in contestants},
         classes=classes,
@@ -122,7 +128,7 @@ def _lines(contestants: Sequence[Contestant], part: str, column: str) -> dict[st
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class SceneView:
     """A scene and what both models make of it, as arrays.
 
     Attributes:
@@ -142,7 +148,7 @@ class View:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "View":
+    def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "SceneView":
         """Run both models on a scene."""
         fields = []
         for each in contestants:

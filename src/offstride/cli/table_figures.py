@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from offstride.cli.complexity import timed
 from offstride.cli.console import pick_device
 from offstride.cli.table_rows import FIGURES, Row
 from offstride.cli.table_runs import Runs
@@ -15,6 +14,7 @@ from offstride.data.catalog import CAMVID, STREETS
 from offstride.data.registry import OFFICIAL
 from offstride.models import Segmenter, create_model
 from offstride.models.complexity import Complexity, complexity, decoder_flops
+from offstride.models.timing import timed
 from offstride.train import Recipe, read_history
 from offstride.train.recipe_file import load_recipe_file
 

@@ -7,13 +7,13 @@ import numpy as np
 from jsonargparse import ArgumentParser
 
 from offstride.cli.console import pick_device, progress_bar
-from offstride.cli.decoding import class_set, decode_image
 from offstride.cli.decoding_page import ScenePainter
 from offstride.cli.predict import find_images
 from offstride.data import ClassSet, read_image, read_mask
 from offstride.data.layout import LABEL_SUFFIXES, abridged
+from offstride.evaluate.decoding import class_set, decode_image
 from offstride.models import Segmenter
-from offstride.visualize import DecoderPage, Scene, write_decoder_page
+from offstride.visualize import DecodedScene, DecoderPage, write_decoder_page
 
 CONFIDENCE = (
     "Confidence: the probability that the model gives to the class that it predicts, from 0 (dark) to 1 (bright)."
@@ -105,7 +105,7 @@ def _read_label(path: Path | None, classes: ClassSet) -> np.ndarray | None:
 
 def _draw(
     model: Segmenter, image: Path, labels: Path | None, place: tuple[Path, str], report: Callable[[int, int], None]
-) -> Scene:
+) -> DecodedScene:
     """Pictures of one image."""
     pixels, label = read_image(image), _read_label(labels, class_set(model))
     if label is not None and label.shape != pixels.shape[:2]:
@@ -113,7 +113,7 @@ def _draw(
     return ScenePainter(*place, decode_image(model, pixels, label, report)).scene()
 
 
-def _page(model: Segmenter, checkpoint: Path, scenes: list[Scene]) -> DecoderPage:
+def _page(model: Segmenter, checkpoint: Path, scenes: list[DecodedScene]) -> DecoderPage:
     config = model.config
     facts = {
         "Checkpoint": checkpoint.name,

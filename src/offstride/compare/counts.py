@@ -3,7 +3,6 @@
 Shapes: N images, R regions (the whole image, then trimaps), C classes.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from offstride.data import SampleSet
 from offstride.data.sample import sample_name
 from offstride.evaluate import WHOLE, predicted
+from offstride.files import write_whole
 from offstride.inference import InferenceProtocol
 from offstride.metrics import BoundaryIoU, boundary_band, confusion_matrix
 from offstride.models import Segmenter
@@ -55,13 +55,10 @@ class ImageCounts:
 
     def save(self, path: Path) -> None:
         """Write a compressed `.npz` file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.partial")
-        with temporary.open("wb") as file:
+        with write_whole(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, **{name: np.asarray(value) for name, value in vars(self).items()}
             )
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from PIL import Image
 from offstride.data.catalog import ClassSet
 from offstride.data.sample import SampleSet, sample_name
 from offstride.data.shards import VERSION, index_file
+from offstride.files import write_text, write_whole
 from offstride.ops.labels import IGNORE_INDEX
 
 LABEL = ".label.png"
@@ -75,7 +75,7 @@ def write_shards(
                 progress(len(written.names), len(dataset))
         written.shards[path.name] = path.stat().st_size
     index = {"version": VERSION, "shards": written.shards, "names": written.names, "places": written.places}
-    _replace(index_file(root, split), json.dumps(index).encode())
+    write_text(index_file(root, split), json.dumps(index))
     return index_file(root, split)
 
 
@@ -85,7 +85,7 @@ def _write_classes(root: Path, classes: ClassSet) -> None:
     path = root / "classes.json"
     if path.exists() and ClassSet.from_file(path) != plain:
         raise ValueError(f"root: expected the classes of the data set in {path}, found others")
-    _replace(path, (json.dumps(plain.to_dict(), indent=2) + "\n").encode())
+    write_text(path, json.dumps(plain.to_dict(), indent=2) + "\n")
 
 
 def _finished(root: Path, split: str | None) -> _Written:
@@ -106,17 +106,12 @@ def _finished(root: Path, split: str | None) -> _Written:
 
 def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -> Iterator[tuple[str, Place]]:
     """Write one shard from the sample `start` on; yields name and place of each sample."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as shard:
-            for index in range(start, len(dataset)):
-                name, image, suffix, label = _encoded(dataset, index)
-                yield name, [*_add(shard, name + suffix, image), *_add(shard, name + LABEL, label)]
-                if shard.offset >= shard_bytes:
-                    break
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(path) as temporary, tarfile.open(temporary, "w:", format=tarfile.PAX_FORMAT) as shard:
+        for index in range(start, len(dataset)):
+            name, image, suffix, label = _encoded(dataset, index)
+            yield name, [*_add(shard, name + suffix, image), *_add(shard, name + LABEL, label)]
+            if shard.offset >= shard_bytes:
+                break
 
 
 def _encoded(dataset: SampleSet, index: int) -> tuple[str, bytes, str, bytes]:
@@ -143,9 +138,3 @@ def _add(shard: tarfile.TarFile, name: str, data: bytes) -> Place:
     info.size = len(data)
     shard.addfile(info, io.BytesIO(data))
     return [shard.offset - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, len(data)]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

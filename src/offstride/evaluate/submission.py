@@ -30,6 +30,7 @@ from offstride.data.catalog import ClassSet, voc_colors
 from offstride.data.catalog_ade20k import ADE20K_150
 from offstride.data.catalog_cityscapes import CITYSCAPES_19
 from offstride.data.catalog_voc import VOC
+from offstride.files import write_whole
 
 _CITYSCAPES_NAME = re.compile(r"[^_]+_\d{6}_\d{6}")
 _TAR = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz"}
@@ -151,14 +152,11 @@ def _container(path: Path) -> Iterator[Callable[[str, bytes], None]]:
     if suffix is None:
         yield lambda place, content: _put_in_folder(path / place, content)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with _zip(partial) if suffix == ".zip" else _tar(partial, _TAR[suffix]) as put:
-            yield put
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        write_whole(path) as temporary,
+        _zip(temporary) if suffix == ".zip" else _tar(temporary, _TAR[suffix]) as put,
+    ):
+        yield put
 
 
 def _put_in_folder(path: Path, content: bytes) -> None:

@@ -1,29 +1,22 @@
-"""Files that appear whole or not at all, and packages that may be missing."""
+"""Exported files, and packages that may be missing."""
 
-import os
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from uuid import uuid4
+
+from offstride.files import write_bytes
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write under another name in the same folder, then rename.
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; missing folders are made.
 
     Raises:
         ValueError: Naming the path, if it cannot be written.
     """
-    partial = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
+        write_bytes(path, content)
     except OSError as error:
         raise ValueError(f"output: {path} cannot be written ({error})") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def optional(name: str) -> ModuleType:

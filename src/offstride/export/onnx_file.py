@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from offstride.export.deployable import Input, Output
-from offstride.export.files import optional, write_whole
+from offstride.export.files import optional, write_output
 from offstride.export.info import KEY, ExportInfo
 from offstride.export.program import Dynamic, Exported, export_program
 from offstride.models import Segmenter
@@ -59,7 +59,7 @@ def write_onnx(exported: Exported, path: Path, opset: int = DEFAULT_OPSET, onnx:
     proto = _converted(exported, opset)
     onnx.helper.set_model_props(proto, {KEY: exported.info.to_json()})
     _check(proto, onnx)
-    write_whole(path, lambda partial: onnx.save_model(proto, partial))
+    write_output(path, proto.SerializeToString())
 
 
 def _packages(opset: int) -> Any:

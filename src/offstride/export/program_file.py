@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from offstride.export.deployable import Input, Output
-from offstride.export.files import write_whole
+from offstride.export.files import write_output
 from offstride.export.info import KEY, ExportInfo
 from offstride.export.program import Dynamic, Exported, export_program
 from offstride.models import Segmenter
@@ -57,8 +57,4 @@ def write_program(exported: Exported, path: Path) -> None:
             torch.export.save(exported.program, content, extra_files={ENTRY: exported.info.to_json()})
         except Exception as error:  # what its format cannot hold is said in many ways
             raise ValueError(f"model: torch cannot write its graph ({str(error).splitlines()[0]})") from error
-    write_whole(path, lambda partial: _write(partial, content.getvalue()))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_output(path, content.getvalue())

@@ -1,12 +1,10 @@
 """Checkpoints: one safetensors file with the weights, and configuration and classes as JSON in its metadata."""
 
 import json
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from offstride import __version__
 from offstride.backbones.weights import mismatches
 from offstride.data.catalog import ClassSet
+from offstride.files import write_bytes
 from offstride.models.config import ModelConfig
 
 FORMAT_VERSION = 1
@@ -88,12 +87,11 @@ def _of_parts(tensors: Mapping[str, Tensor], parts: Collection[str], owner: str)
 def write_checkpoint(
     path: str | Path, tensors: Mapping[str, Tensor], config: ModelConfig, classes: ClassSet | None
 ) -> None:
-    """Write a file under another name, then rename it: readers see the old file or the new one, never a part.
+    """Write a file, see `offstride.files.write_whole`; missing folders are made.
 
     Raises:
         ValueError: Naming the path, if it cannot be written.
     """
-    path = Path(path)
     header = {
         "format_version": FORMAT_VERSION,
         "written_by": f"offstride {__version__}",
@@ -106,18 +104,10 @@ def write_checkpoint(
         for name, tensor in tensors.items()
     }
     content = serialise(copies, metadata={"format": "pt", _KEY: json.dumps(header)})
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_bytes(path, content)
     except OSError as error:
         raise ValueError(f"checkpoint {path}: cannot be written ({error})") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

@@ -1,8 +1,9 @@
 """The record of a run as CSV files that survive being killed and continue when it is resumed."""
 
 import csv
-import os
 from pathlib import Path
+
+from offstride.files import write_whole
 
 
 class History:
@@ -23,14 +24,12 @@ class History:
         kept = [row for row in read_history(path) if row["step"] <= keep] if path.exists() else []
         self.last = kept[-1] if kept else {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".partial")
         if kept:
             self.fields = list(kept[0])
-            with temporary.open("w", newline="") as file:
+            with write_whole(path) as temporary, temporary.open("w", newline="") as file:
                 writer = csv.DictWriter(file, self.fields)
                 writer.writeheader()
                 writer.writerows({**row, "step": int(row["step"])} for row in kept)
-            os.replace(temporary, path)
         else:
             path.unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from offstride.field import SubpixelField
+from offstride.files import write_bytes
 from offstride.ops import IGNORE_INDEX
 from offstride.ops.label_basis import (
     LabelCovariance,
@@ -279,11 +280,8 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], key: str, header
     path = Path(path)
     copies = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
     content = serialise(copies, metadata={key: json.dumps(header)})
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_bytes(path, content)
     except OSError as error:
         raise ValueError(f"file {path}: cannot be written ({error})") from error
 

@@ -1,11 +1,16 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
 from offstride.visualize.chart import ChartLine, save_chart
-from offstride.visualize.comparison_page import ComparisonPicture, render_comparison_page, write_comparison_page
+from offstride.visualize.comparison import (
+    ComparisonPicture,
+    comparison_markdown,
+    render_comparison_page,
+    write_comparison_page,
+)
 from offstride.visualize.decoder_page import (
+    DecodedScene,
     DecoderPage,
-    Panel,
-    Scene,
+    DecoderPanel,
     Shot,
     render_decoder_page,
     save_picture,
@@ -16,20 +21,20 @@ from offstride.visualize.gates import Effect, class_changes, effect, gate_pictur
 from offstride.visualize.legend import legend
 from offstride.visualize.masks import class_borders, colorize, compare_errors, overlay, save_label_png
 from offstride.visualize.offsets import color_wheel, heatmap, offset_arrows, offset_colors, offset_limit
-from offstride.visualize.report import Curve, Example, Report, Row, render_report, write_report
+from offstride.visualize.report import Curve, Example, MetricRow, Report, render_report, write_report
 
 __all__ = [
     "Box",
     "ChartLine",
     "ComparisonPicture",
     "Curve",
+    "DecodedScene",
     "DecoderPage",
+    "DecoderPanel",
     "Effect",
     "Example",
-    "Panel",
+    "MetricRow",
     "Report",
-    "Row",
-    "Scene",
     "Shot",
     "busiest_box",
     "class_borders",
@@ -37,6 +42,7 @@ __all__ = [
     "color_wheel",
     "colorize",
     "compare_errors",
+    "comparison_markdown",
     "effect",
     "gate_picture",
     "heatmap",

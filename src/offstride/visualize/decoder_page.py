@@ -38,7 +38,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Panel:
+class DecoderPanel:
     """A part of what is shown of an image.
 
     Args:
@@ -66,13 +66,13 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Scene:
+class DecodedScene:
     """All that is shown of one image.
 
     Args:
         name: Of the image.
         facts: Name -> value.
-        layers: As in `Panel`; the last one is shown at first.
+        layers: As in `DecoderPanel`; the last one is shown at first.
         classes: Name -> colour of the classes to explain.
         key: Meaning -> colour of further colours.
         panels: Further parts.
@@ -83,7 +83,7 @@ class Scene:
     facts: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, Color] = field(default_factory=dict)
     key: Mapping[str, Color] = field(default_factory=dict)
-    panels: Sequence[Panel] = ()
+    panels: Sequence[DecoderPanel] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class DecoderPage:
     title: str
     intro: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    scenes: Sequence[Scene] = ()
+    scenes: Sequence[DecodedScene] = ()
     notes: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=versions)
 

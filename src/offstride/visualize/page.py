@@ -4,10 +4,10 @@ import os
 import platform
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import jinja2
 
+from offstride.files import write_text
 from offstride.visualize.curves import lay_out
 from offstride.visualize.embed import data_uri
 from offstride.visualize.offsets import color_wheel
@@ -46,9 +46,7 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
     Raises:
         ValueError: If the file cannot be written.
     """
-    path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error

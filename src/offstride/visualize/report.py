@@ -14,7 +14,7 @@ from offstride.data.catalog import ClassSet
 from offstride.visualize.curves import Curve
 from offstride.visualize.masks import Color
 from offstride.visualize.page import template, versions, write_page
-from offstride.visualize.tables import Row
+from offstride.visualize.tables import MetricRow
 
 Pictures = Mapping[str, np.ndarray]
 
@@ -63,7 +63,7 @@ class Report:
     models: Sequence[str]
     intro: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    metrics: Sequence[Row] = ()
+    metrics: Sequence[MetricRow] = ()
     per_class: Mapping[str, Sequence[float]] = field(default_factory=dict)
     classes: ClassSet | None = None
     key: Mapping[str, Color] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 class _ClassRow:
     """A line of the per-class table: `marks` are (number of the model, per cent from the left)."""
 
-    row: Row
+    row: MetricRow
     color: Color
     thin: bool
     marks: list[tuple[int, float]]
@@ -125,7 +125,7 @@ def _class_rows(report: Report) -> list[_ClassRow]:
     table = zip(*(report.per_class.get(model, absent) for model in report.models), strict=True)
     return [
         _ClassRow(
-            row=Row(name, values),
+            row=MetricRow(name, values),
             color=color,
             thin=name in report.classes.thin,
             marks=[(index, 100 * value) for index, value in enumerate(values) if not math.isnan(value)],

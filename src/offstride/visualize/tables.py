@@ -12,7 +12,7 @@ Better = Literal["high", "low", "none"]
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One quantity, for every model.
 
     Args:
@@ -48,7 +48,7 @@ class Difference:
     verdict: Literal["good", "bad", "even"]
 
 
-def cells(row: Row) -> list[Cell]:
+def cells(row: MetricRow) -> list[Cell]:
     """Format the values of a row. The best are marked, unless all look alike."""
     texts = [_number(value, row.spec) for value in row.values]
     known = [value for value in row.values if math.isfinite(value)]
@@ -58,7 +58,7 @@ def cells(row: Row) -> list[Cell]:
     return [Cell(text, text == best) for text in texts]
 
 
-def difference(row: Row) -> Difference | None:
+def difference(row: MetricRow) -> Difference | None:
     """How a second model compares with the first, in the row's unit; None unless there are two."""
     if len(row.values) != 2:
         return None

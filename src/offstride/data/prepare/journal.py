@@ -1,11 +1,11 @@
 """What has been done under a root, so that preparing can be stopped at any time and continued."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from offstride.data.prepare.archives import Archive
+from offstride.files import write_text
 
 NAME = ".offstride-prepare.json"
 
@@ -64,9 +64,7 @@ class Journal:
         return entry if {key: entry.get(key) for key in stamp} == stamp else stamp
 
     def _write(self) -> None:
-        temporary = self.path.with_name(f"{NAME}.partial")
-        temporary.write_text(json.dumps({"archives": self._entries}, indent=2) + "\n")
-        os.replace(temporary, self.path)
+        write_text(self.path, json.dumps({"archives": self._entries}, indent=2) + "\n")
 
 
 def _stamp(path: Path) -> dict[str, Any]:

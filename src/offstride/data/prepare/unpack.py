@@ -1,6 +1,5 @@
 """From an archive to files under a root, each of which is there whole or not at all."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from offstride.data.prepare.archives import Archive
 from offstride.data.prepare.check import CHUNK, Advance
 from offstride.data.prepare.members import Member, members, readable
+from offstride.files import write_whole
 
 BLOCK = 4096
 """Bytes that a file system hands out at once: what small files really take."""
@@ -91,13 +91,8 @@ def _is_there(member: Member, target: Path, begun: int | None) -> bool:
 
 
 def _write(member: Member, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.partial")
-    try:
+    with write_whole(target, sync=False) as temporary:  # an archive has up to 100,000 files
         with member.open() as source, temporary.open("wb") as file:
             shutil.copyfileobj(source, file, CHUNK)
         if temporary.stat().st_size != member.size:
             raise EOFError(f"member {member.name} ends early")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 import re
 
 import comparison_reports as reports
-from offstride.compare.markdown import comparison_markdown
+from offstride.visualize import comparison_markdown
 
 
 def tables(text):

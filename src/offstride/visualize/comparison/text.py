@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from offstride.visualize.comparison_numbers import change, metric_name, verdict
+from offstride.visualize.comparison.numbers import change, metric_name, verdict
 
 _LISTED = 6
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import comparison_reports as reports
-from offstride.visualize import comparison_numbers as numbers
-from offstride.visualize.comparison_text import facts, made, notes, reservations, result
+from offstride.visualize.comparison import numbers
+from offstride.visualize.comparison.text import facts, made, notes, reservations, result
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from offstride.visualize import comparison_numbers as numbers
-from offstride.visualize.comparison_classes import class_order
-from offstride.visualize.comparison_text import facts, made, notes, reservations, result
+from offstride.visualize.comparison import numbers
+from offstride.visualize.comparison.classes import class_order
+from offstride.visualize.comparison.text import facts, made, notes, reservations, result
 
 Table = Sequence[Sequence[str]]
 

@@ -12,13 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from offstride.visualize import comparison_numbers as numbers
-from offstride.visualize.comparison_classes import heat_table
-from offstride.visualize.comparison_curves import curve_panels
-from offstride.visualize.comparison_forest import forests
-from offstride.visualize.comparison_scatter import cost_charts
-from offstride.visualize.comparison_text import facts, made, notes, reservations, result
-from offstride.visualize.comparison_trimap import trimap_charts
+from offstride.visualize.comparison import numbers
+from offstride.visualize.comparison.charts import cost_charts, curve_panels, forests, trimap_charts
+from offstride.visualize.comparison.classes import heat_table
+from offstride.visualize.comparison.text import facts, made, notes, reservations, result
 from offstride.visualize.masks import BROKEN, FIXED, MISSED, check_picture
 from offstride.visualize.page import template, write_page
 from offstride.visualize.placing import shorten
@@ -115,10 +112,10 @@ def _by_entry(
     names: Sequence[str], pictures: Sequence[ComparisonPicture]
 ) -> list[tuple[int, str, dict[str, list[ComparisonPicture]]]]:
     """(number, name, kind -> pictures) of the entries that have any."""
-    found = []
+    shown = []
     for index, name in enumerate(names):
         mine = {kind: [it for it in pictures if (it.entry, it.kind) == (name, kind)] for kind in ("wins", "losses")}
         mine = {kind: them for kind, them in mine.items() if them}
         if mine:
-            found.append((index, name, mine))
-    return found
+            shown.append((index, name, mine))
+    return shown

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from offstride.visualize.comparison_numbers import Verdict, change, known, points, signed, verdict
+from offstride.visualize.comparison.numbers import Verdict, change, known, points, signed, verdict
 
 MOST = 30
 """So many classes are shown at once; of more, those with the largest differences."""
