@@ -12,7 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,13 @@ of the joined batch, however unevenly its valid pixels are shared out."""
 
 
 class LogitField(ABC):
-    """What is needed to render any rows of a `(B, C, H, W)` score map."""
+    """What is needed to render any rows of a `(B, C, H, W)` score map.
+
+    Attributes:
+        multiplies: Whether rendering is a product of matrices, which counts among the multiply-adds of a model.
+    """
+
+    multiplies: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -283,6 +289,7 @@ class SubpixelField(LogitField):
     bias: Tensor
     size: tuple[int, int]
     temperature: Tensor | None = None
+    multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_size(self.size)

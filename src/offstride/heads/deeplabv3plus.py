@@ -40,6 +40,8 @@ class DeepLabv3PlusHead(Head):
         ValueError: If there is no such low-level feature.
     """
 
+    atrous = True
+
     def __init__(
         self,
         features: Sequence[FeatureInfo],

@@ -46,7 +46,7 @@ def replace_upsampling(
         model: Of torchvision (FCN, DeepLabV3, LRASPP), segmentation_models_pytorch (with a decoder that ends in an
             interpolation), transformers (for semantic segmentation by dense scores), or any other from images to a
             tensor of scores whose `classifier` and `upsampling` are modules that are named. It stays as it is.
-        upsampler: Name of an upsampler (`offstride.models.parts.UPSAMPLERS`), or one.
+        upsampler: Name of an upsampler (`offstride.upsamplers.UPSAMPLERS`), or one.
         example: Images, or the shape of random ones, `(B, 3, H, W)`, that the model takes.
         classifier: Path of the last convolution to classes, if it shall not be looked for.
         upsampling: Path of the interpolation, likewise.

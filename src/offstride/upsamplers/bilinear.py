@@ -5,11 +5,13 @@ from torch import Tensor
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
 from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Upsampler
 
 
 class Bilinear(Upsampler):
     """Bilinear upsampling without parameters; `origin="center"` equals `interpolate(align_corners=False)`."""
+
+    compared_as = (Compared("bilinear interpolation"),)
 
     def __init__(self, *, origin: Origin = "center") -> None:
         super().__init__()

@@ -6,6 +6,7 @@ Shapes: B batch, C classes, D feature channels, h×w coarse grid, H×W image.
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
 from offstride.ops.sample import located_sample
 from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import Init, Rest, check_rest, located
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Init, Rest, check_rest, offset_field
 
 
 class CascadedLaU(Upsampler):
@@ -69,11 +70,16 @@ class CascadedLaU(Upsampler):
             offsets = step(hidden)
             scores = located_sample(scores, offsets, origin=self.origin).to(scores.dtype)
             hidden = located_sample(hidden, offsets, origin=self.origin).to(hidden.dtype)
-        return located(scores, self.steps[-1](hidden), size, self.origin, self.rest)
+        return offset_field(scores, self.steps[-1](hidden), size, self.origin, self.rest)
 
-    def convolutions(self) -> list[nn.Conv2d]:
-        """Those that predict offsets, see `LaU.convolutions`."""
+    def offset_layers(self) -> list[nn.Module]:
+        """All convolutions."""
         return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Zero offsets, in steps of 2."""
+        return {"scales": (2,) * max(1, min(factor, LARGEST_SCALE).bit_length() - 1), **ZERO_START}
 
 
 class OffsetStep(nn.Module):

@@ -41,5 +41,9 @@ class Deformable(Upsampler):
         """See `Upsampler`; `features` are not used."""
         offsets = self.offsets(scores).float()  # places need single precision, and the operator one type for all
         bias = None if self.kernel.bias is None else self.kernel.bias.float()
-        found = deform_conv2d(scores.float(), offsets, self.kernel.weight.float(), bias, padding=(1, 1))
-        return BilinearField(found.to(scores.dtype), size, self.origin)
+        moved = deform_conv2d(scores.float(), offsets, self.kernel.weight.float(), bias, padding=(1, 1))
+        return BilinearField(moved.to(scores.dtype), size, self.origin)
+
+    def offset_layers(self) -> list[nn.Module]:
+        """The convolution that predicts offsets, not the kernel that reads there."""
+        return [self.offsets]

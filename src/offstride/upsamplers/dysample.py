@@ -3,7 +3,7 @@
 Shapes: B batch, C classes, D feature channels, h×w coarse grid, s the factor, G groups, H×W image.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import Rest, check_rest, located
+from offstride.upsamplers.base import Compared, Upsampler
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Rest, check_rest, offset_field
+
+PAPER = "Liu et al. 2023"
 
 Style = Literal["lp", "pl"]
 
@@ -39,6 +41,11 @@ class DySample(Upsampler):
     Raises:
         ValueError: If an argument is out of range, or D does not divide by s² for `"pl"`.
     """
+
+    compared_as = (
+        Compared("DySample (lp) ×8, then bilinear", PAPER, options={"scale": 8}),
+        Compared("DySample (lp, dynamic scope) ×8, then bilinear", PAPER, "+", options={"scale": 8, "dynamic": True}),
+    )
 
     def __init__(
         self,
@@ -80,17 +87,26 @@ class DySample(Upsampler):
         """`(B, 2G, s·h, s·w)` offsets: (y, x) pairs, coarse pixels, float32 or better."""
         if self.style == "pl":
             features = F.pixel_shuffle(features, self.scale)
-        found = self.move(features)
-        found = found * 0.25 if self.scope is None else found * self.scope(features).sigmoid() * 0.5
+        offsets = self.move(features)
+        offsets = offsets * 0.25 if self.scope is None else offsets * self.scope(features).sigmoid() * 0.5
         if self.style == "lp":
-            found = F.pixel_shuffle(found, self.scale)
-        return found.to(coordinate_dtype(found.dtype))
+            offsets = F.pixel_shuffle(offsets, self.scale)
+        return offsets.to(coordinate_dtype(offsets.dtype))
+
+    def offset_layers(self) -> list[nn.Module]:
+        """The linear layers of offsets and scope."""
+        return [self.move] if self.scope is None else [self.move, self.scope]
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Zero offsets."""
+        return {"scale": min(factor, LARGEST_SCALE), **ZERO_START}
 
     def forward(
         self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
     ) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features), size, self.origin, self.rest)
+        return offset_field(scores, self.offsets(features), size, self.origin, self.rest)
 
     def extra_repr(self) -> str:
         """Show factor and style when printed."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import base_coordinates, coordinate_dtype
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Upsampler
 from offstride.upsamplers.reassembly import WeightedWindowField, centres, window_rows
 
 
@@ -31,6 +31,8 @@ class JointBilateral(Upsampler):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    compared_as = (Compared("joint bilateral upsampling, guided by the image", "Kopf et al. 2007"),)
 
     def __init__(self, spatial: float = 0.7, colour: float = 0.5, window: int = 5) -> None:
         super().__init__()
@@ -87,11 +89,11 @@ class JointBilateralField(WeightedWindowField):
         rows = (start, stop)
         of_colours = window_rows(colours, self.size, self.width, rows)
         present = window_rows(inside, self.size, self.width, rows)
-        found = []
+        exponents = []
         for near, colour, exists in zip(space.flatten(0, 1), of_colours, present, strict=True):
             difference = (image[:, :, start:stop] - colour).square().sum(1) / (2 * self.colour**2)
-            found.append((-difference - near).masked_fill(exists[:, 0] == 0, -torch.inf))
-        return torch.stack(found, 1).softmax(1)
+            exponents.append((-difference - near).masked_fill(exists[:, 0] == 0, -torch.inf))
+        return torch.stack(exponents, 1).softmax(1)
 
     def _distances(self, fine: int, coarse: int) -> Tensor:
         """`(fine, K)` exponents of the spatial Gaussian along an axis."""

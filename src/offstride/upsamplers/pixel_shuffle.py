@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
 from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Upsampler
 
 
 class PixelShuffle(Upsampler):
@@ -33,6 +33,7 @@ class PixelShuffle(Upsampler):
     """
 
     reads_scores: ClassVar[bool] = False
+    compared_as = (Compared("sub-pixel convolution ×8, then bilinear", "Shi et al. 2016", options={"scales": [8]}),)
 
     def __init__(
         self, in_channels: int, classes: int, scales: Sequence[int] = (2,), *, origin: Origin = "center"

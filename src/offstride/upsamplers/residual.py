@@ -11,7 +11,7 @@ from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LogitField, resized
 from offstride.layers import convolution
 from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Upsampler
 from offstride.upsamplers.bilinear import Bilinear
 
 
@@ -31,6 +31,8 @@ class Residual(Upsampler):
     Raises:
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
+
+    compared_as = (Compared("scores of features of stride 4, added to the coarse ones", "Long et al. 2015"),)
 
     def __init__(
         self,
@@ -72,3 +74,7 @@ class Residual(Upsampler):
             guides = guides._replace(image=resized(guides.image, grid))
         coarse = self.upsample(scores, features, grid, guides).dense()
         return BilinearField(coarse + fine, size, self.origin)
+
+    def shortest_side(self, stride: int, fine: int = 1) -> int:
+        """That of the upsampler to the grid of the fine feature."""
+        return self.upsample.shortest_side(stride, self.stride)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Upsampler, to_image
+from offstride.upsamplers.base import Compared, Upsampler, to_image
 from offstride.upsamplers.reassembly import ReassembledField, window_rows
 
 
@@ -33,6 +33,8 @@ class SAPA(Upsampler):
     Raises:
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
+
+    compared_as = (Compared("SAPA, then bilinear", "Lu et al. 2022"),)
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class SAPA(Upsampler):
         size = (guide.shape[2], guide.shape[3])
         queries = queries.to(coordinate_dtype(queries.dtype))
         rows = window_rows(keys, size, self.window, (0, size[0]))
-        return torch.stack([(queries * found).sum(1) for found in rows], 1).softmax(1)
+        return torch.stack([(queries * neighbour).sum(1) for neighbour in rows], 1).softmax(1)
 
     def forward(
         self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES

@@ -4,6 +4,8 @@
 Shapes: B batch, C classes, h×w coarse grid, s the factor, H×W image.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField, SubpixelField
 from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler, to_image
+from offstride.upsamplers.base import Compared, Upsampler, to_image
 
 _NEIGHBOURS = 3  # coarse rows, and columns, that the window of a coarse pixel is made of
 
@@ -36,6 +38,8 @@ class TransposedConvolution(Upsampler):
         ValueError: If the scale is out of range.
     """
 
+    compared_as = (Compared("transposed convolution ×8, then bilinear", "Long et al. 2015", options={"scale": 8}),)
+
     def __init__(self, classes: int, scale: int = 8, separate: bool = False, *, origin: Origin = "center") -> None:
         super().__init__()
         if scale < 1:
@@ -58,6 +62,11 @@ class TransposedConvolution(Upsampler):
         covered = (min(size[0], self.scale * h), min(size[1], self.scale * w))
         bias = self.weight.new_zeros(self.scale, self.scale, C)
         return to_image(SubpixelField(codes, self._windows(), bias, covered), size, self.origin)
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """A kernel for the whole factor."""
+        return {"scale": factor}
 
     def _windows(self) -> Tensor:
         """`(s, s, C, 9C)` what the 3×3 scores around a coarse pixel, class by class, add to its window."""
