@@ -137,5 +137,5 @@ def _open(deployable: Deployable, dynamic: Dynamic, least: int) -> tuple[dict[in
 
 def _strangers(program: ExportedProgram) -> list[str]:
     """Operators that do not come with torch."""
-    found = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
-    return sorted(str(target) for target in found if target.namespace not in STANDARD)
+    operators = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
+    return sorted(str(target) for target in operators if target.namespace not in STANDARD)

@@ -144,8 +144,8 @@ def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Ou
     probe = _assembled(model, Bilinear(origin=anatomy.origin), anatomy, 1)
     reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
     try:
-        found = replaced_outputs(probe, images)
-        difference = compare(expected, found)
+        actual = replaced_outputs(probe, images)
+        difference = compare(expected, actual)
     except (ValueError, RuntimeError, IndexError, AttributeError, TypeError) as error:
         raise ValueError(f"{reason} {error}") from error
     if not difference.rounding:
