@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField, LogitField
-from offstride.ops.grid import Origin, same_grid
+from offstride.ops.grid import Origin, check_origin, same_grid
+
+Size = tuple[int, int]
+"""`(H, W)`."""
 
 
 class Compared(NamedTuple):
@@ -42,16 +45,20 @@ class Upsampler(nn.Module, ABC):
             shuffle, DUpsampling) gets the features in place of scores.
         compared_as: Names in comparisons. Without any it is compared by its own name, with its default options.
         scale: Factor that it covers; the rest of the factor to the image is bilinear.
+        origin: Pixel convention, see `offstride.ops.grid`.
     """
 
     reads_scores: ClassVar[bool] = True
     compared_as: ClassVar[tuple[Compared, ...]] = ()
     scale: int = 1
 
+    def __init__(self, origin: Origin = "center") -> None:
+        super().__init__()
+        check_origin(origin)
+        self.origin: Origin = origin
+
     @abstractmethod
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """Set up a field.
 
         Args:
@@ -117,6 +124,6 @@ def _first_partial(scale: int, stride: int) -> int:
     return max(side for side in range(1, stride * stride + 1) if scale * -(-side // stride) >= side) + 1
 
 
-def to_image(field: LogitField, size: tuple[int, int], origin: Origin) -> LogitField:
+def to_image(field: LogitField, size: Size, origin: Origin) -> LogitField:
     """A field over the image: the field itself if it is as large, otherwise what is left is bilinear."""
     return field if same_grid(field.shape[2:], size) else BilinearField(field, size, origin)

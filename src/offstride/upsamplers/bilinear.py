@@ -4,8 +4,7 @@ from torch import Tensor
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Compared, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 
 
 class Bilinear(Upsampler):
@@ -13,14 +12,7 @@ class Bilinear(Upsampler):
 
     compared_as = (Compared("bilinear interpolation"),)
 
-    def __init__(self, *, origin: Origin = "center") -> None:
-        super().__init__()
-        check_origin(origin)
-        self.origin: Origin = origin
-
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> BilinearField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> BilinearField:
         """See `Upsampler`; `features` are not used."""
         return BilinearField(scores, size, self.origin)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Compared, Upsampler, to_image
+from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
 from offstride.upsamplers.reassembly import ReassembledField
 
 
@@ -43,15 +43,13 @@ class CARAFE(Upsampler):
         encoder: int = 3,
         origin: Origin = "center",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         for name, value in (("scale", scale), ("compressed", compressed)):
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
         for name, value in (("window", window), ("encoder", encoder)):
             if value < 1 or value % 2 == 0:
                 raise ValueError(f"{name}: expected a positive odd number, got {value}")
-        check_origin(origin)
-        self.origin: Origin = origin
         self.scale = scale
         self.compress = nn.Conv2d(in_channels, compressed, 1)
         self.predict = nn.Conv2d(compressed, (scale * window) ** 2, encoder, padding=encoder // 2)
@@ -66,8 +64,6 @@ class CARAFE(Upsampler):
         logits = self.shuffle(self.predict(self.compress(features)))
         return F.softmax(logits.to(coordinate_dtype(logits.dtype)), 1)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         return to_image(ReassembledField(scores, self.kernels(features)), size, self.origin)

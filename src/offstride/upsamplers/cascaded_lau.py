@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
+from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.sample import located_sample
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Size, Upsampler
 from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Init, Rest, check_rest, offset_field
 
 
@@ -46,14 +46,12 @@ class CascadedLaU(Upsampler):
         init: Init = "xavier",
         rest: Rest = "scores",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         if not scales or min(scales) < 1:
             raise ValueError(f"scales: expected positive whole numbers, got {list(scales)}")
         if init not in ("xavier", "zero"):
             raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
-        check_origin(origin)
         check_rest(rest)
-        self.origin: Origin = origin
         self.rest: Rest = rest
         self.scale = prod(scales)
         reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
@@ -61,9 +59,7 @@ class CascadedLaU(Upsampler):
         self.reduce = nn.Sequential(reduce, nn.LeakyReLU(0.01))
         self.steps = nn.ModuleList(OffsetStep(hidden, scale, init) for scale in scales)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         hidden = self.reduce(features)
         for step in self.steps[:-1]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import SubpixelField
-from offstride.upsamplers.base import Compared, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.label_basis import LabelBasis
 
 CHANNELS = 64
@@ -71,9 +71,7 @@ class DUpsampling(Upsampler):
         """See `DUpsampling`."""
         return None if self.log_temperature is None else self.log_temperature.exp()
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> SubpixelField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> SubpixelField:
         """See `Upsampler`; both maps are the features."""
         return SubpixelField(self.encode(features), self.weight, self.bias, size, self.temperature)
 

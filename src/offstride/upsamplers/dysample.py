@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Compared, Upsampler
+from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Rest, check_rest, offset_field
 
 PAPER = "Liu et al. 2023"
@@ -58,7 +58,7 @@ class DySample(Upsampler):
         rest: Rest = "scores",
         init: Literal["normal", "zero"] = "normal",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         for name, value in (("scale", scale), ("groups", groups)):
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
@@ -68,9 +68,7 @@ class DySample(Upsampler):
             raise ValueError(f"scale: expected one whose square divides {in_channels} channels for 'pl', got {scale}")
         if init not in ("normal", "zero"):
             raise ValueError(f"init: expected 'normal' or 'zero', got {init!r}")
-        check_origin(origin)
         check_rest(rest)
-        self.origin: Origin = origin
         self.rest: Rest = rest
         self.scale, self.style = scale, style
         area = scale**2
@@ -102,9 +100,7 @@ class DySample(Upsampler):
         """Zero offsets."""
         return {"scale": min(factor, LARGEST_SCALE), **ZERO_START}
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         return offset_field(scores, self.offsets(features), size, self.origin, self.rest)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import base_coordinates, coordinate_dtype
-from offstride.upsamplers.base import Compared, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.reassembly import WeightedWindowField, centres, window_rows
 
 
@@ -43,9 +43,7 @@ class JointBilateral(Upsampler):
             raise ValueError(f"window: expected a positive odd number, got {window}")
         self.spatial, self.colour, self.window = spatial, colour, window
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`; raises a `ValueError` without an image of that size."""
         if guides.image is None or guides.image.shape[2:] != tuple(size):
             got = "none" if guides.image is None else tuple(guides.image.shape)

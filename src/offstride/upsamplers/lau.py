@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LocatedField, LogitField, resized
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid
+from offstride.ops.grid import Origin, coordinate_dtype, same_grid
 from offstride.ops.interpolate import bilinear_map
-from offstride.upsamplers.base import Compared, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 
 Init = Literal["xavier", "zero"]
 Rest = Literal["scores", "offsets"]
@@ -135,18 +135,16 @@ class LaU(Upsampler):
         guide_channels: int = 16,
         rest: Rest = "scores",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         numbers = {"in_channels": in_channels, "scale": scale, "groups": groups, "hidden": hidden}
         for name, value in (numbers | {"guide_channels": guide_channels}).items():
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
         if init not in get_args(Init):
             raise ValueError(f"init: expected one of {get_args(Init)}, got {init!r}")
-        check_origin(origin)
         check_rest(rest)
         self.scale = scale
         self.rest: Rest = rest
-        self.origin: Origin = origin
         self.block = _feature_block(in_channels) if block else nn.Identity()
         self.guide = None
         if guide_stride is not None:
@@ -163,9 +161,7 @@ class LaU(Upsampler):
         pairs = torch.stack((self.vertical(features), self.horizontal(features)), 2)
         return pairs.flatten(1, 2).to(coordinate_dtype(pairs.dtype))
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         return offset_field(scores, self.offsets(features, guides), size, self.origin, self.rest)
 
