@@ -26,7 +26,7 @@ from offstride.metrics import boundary_band
 from offstride.models import Segmenter
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.upsamplers import LaU
-from offstride.upsamplers.lau import located
+from offstride.upsamplers.lau import offset_field
 from sampling_bound import show
 
 FACTORS = {0.0: "offsets taken away", 1.0: "as learned", 0.5: "halved"}
@@ -50,7 +50,7 @@ def used(path, dataset):
         scores, offsets = model.classifier(decoded), upsampler.offsets(decoded, Guides(image[None], features))
         maps = {}
         for factor, found in rows.items():
-            field = located(scores, factor * offsets, label.shape, upsampler.origin, upsampler.rest)
+            field = offset_field(scores, factor * offsets, label.shape, upsampler.origin, upsampler.rest)
             maps[factor] = argmax(field)[0].long()
             found.append(count_pixels(maps[factor][None], label[None], len(dataset.classes), WIDTHS))
         valid = label != IGNORE_INDEX

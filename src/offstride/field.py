@@ -12,7 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,13 @@ of the joined batch, however unevenly its valid pixels are shared out."""
 
 
 class LogitField(ABC):
-    """What is needed to render any rows of a `(B, C, H, W)` score map."""
+    """What is needed to render any rows of a `(B, C, H, W)` score map.
+
+    Attributes:
+        multiplies: Whether rendering is a product of matrices, which counts among the multiply-adds of a model.
+    """
+
+    multiplies: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -285,6 +291,7 @@ class SubpixelField(LogitField):
     bias: Tensor
     size: tuple[int, int]
     temperature: Tensor | None = None
+    multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_size(self.size)

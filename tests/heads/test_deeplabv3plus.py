@@ -47,7 +47,7 @@ def test_a_learned_upsampler_takes_the_place_of_bilinear():
     nn.init.constant_(head.upsample.vertical[2].weight, 0.1)
     assert not torch.allclose(head(features), bilinear_head(features))
     head(features).square().sum().backward()
-    assert all(layer.weight.grad.abs().sum() > 0 for layer in head.upsample.convolutions()[:2])
+    assert all(layer.weight.grad.abs().sum() > 0 for layer in head.upsample.offset_layers()[:2])
 
 
 def test_its_upsampler_sees_values_features_and_size():

@@ -1,5 +1,7 @@
 """Parameter groups, the schedule of the learning rate, frozen normalisation."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from offstride.models import create_model
 from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups, poly
 from offstride.train.recipe import OptimizerRecipe
+from offstride.upsamplers import UPSAMPLERS
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,47 @@ def test_offsets_can_learn_at_their_own_rate(model):
     assert len(offsets) == 4
     for name, (rate, decay) in default.items():
         assert slower[name] == pytest.approx((rate * (0.1 if name in offsets else 1), decay)), name
+
+
+LAU = {"upsampler": "lau", "upsampler_options": {"scale": 4}}
+OFFSETS = {  # fields of a model, and the parameters that predict its offsets
+    "lau": ({"upsampler": "lau"}, r"upsampler\.(vertical|horizontal)\..*"),
+    "cascaded_lau": ({"upsampler": "cascaded_lau"}, r"upsampler\.(reduce|steps)\..*"),
+    "dysample": ({"upsampler": "dysample", "upsampler_options": {"dynamic": True}}, r"upsampler\.(move|scope)\..*"),
+    "deformable": ({"upsampler": "deformable"}, r"upsampler\.offsets\..*"),
+    "inside residual": ({"upsampler": "residual", "upsampler_options": LAU}, r"upsampler\.upsample\..*"),
+    "inside a decoder": ({"head": "deeplabv3plus", "head_options": LAU}, r"head\.upsample\..*"),
+    "deformable in a decoder": (
+        {"head": "deeplabv3plus", "head_options": {"upsampler": "deformable"}},
+        r"head\.upsample\.offsets\..*",
+    ),
+}
+
+
+def test_all_upsamplers_that_predict_offsets_are_tested():
+    built = {name: create_model(backbone="test_resnet", classes=3, upsampler=name) for name in UPSAMPLERS}
+    assert {name for name, model in built.items() if model.upsampler.offset_layers()} == OFFSETS.keys() & UPSAMPLERS
+
+
+@pytest.mark.parametrize("kind", OFFSETS)
+def test_layers_that_predict_offsets_have_their_rate_and_decay(kind):
+    fields, pattern = OFFSETS[kind]
+    model = create_model(backbone="test_resnet", classes=3, **fields)
+    offsets = {name for name, _ in model.named_parameters() if re.fullmatch(pattern, name)}
+    assert offsets
+    assert {role.name for role in model.parameter_roles() if role.kind == "offset"} == offsets
+    default, changed = (
+        rates(model, OptimizerRecipe(offset_multiplier=times, bias_multiplier=2, decay_offsets=decay))
+        for times, decay in ((1.0, False), (0.25, True))
+    )
+    assert {name for name in default if default[name] != changed[name]} == offsets
+    assert {default[name] for name in offsets} == {(0.1, 0.0)}
+    assert {changed[name] for name in offsets} == {(0.025, 1e-4)}
+
+
+def test_models_without_offsets_ignore_their_settings():
+    model = create_model(backbone="test_resnet", classes=3, upsampler="carafe")
+    assert rates(model, OptimizerRecipe()) == rates(model, OptimizerRecipe(offset_multiplier=0.1, decay_offsets=True))
 
 
 def test_poly_reaches_zero_at_the_end_and_is_the_published_curve():

@@ -44,8 +44,8 @@ def test_the_loss_trains_every_step():
     upsampler = CascadedLaU(6, hidden=4)
     scores, features = torch.randn(2, 3, 4, 5), torch.randn(2, 6, 4, 5)
     cross_entropy(upsampler(scores, features, (32, 40)), torch.randint(0, 3, (2, 32, 40))).backward()
-    assert len(upsampler.convolutions()) == 7
-    for layer in upsampler.convolutions():
+    assert len(upsampler.offset_layers()) == 7
+    for layer in upsampler.offset_layers():
         assert layer.weight.grad.abs().max() > 0
 
 

@@ -36,7 +36,7 @@ def test_offsets_are_the_branches_as_pairs(groups):
     upsampler = LaU(8, 2, groups=groups, hidden=6)
     offsets = upsampler.offsets(features)
     assert offsets.shape == (2, 2 * groups, 8, 10)
-    convolutions = upsampler.convolutions()
+    convolutions = upsampler.offset_layers()
     assert [tuple(layer.weight.shape) for layer in convolutions] == 2 * [(6, 8, 1, 1), (4 * groups, 6, 3, 3)]
     for axis in (0, 1):  # y, then x
         reduce, predict = (layer.weight for layer in convolutions[2 * axis : 2 * axis + 2])
@@ -48,7 +48,7 @@ def test_offsets_are_the_branches_as_pairs(groups):
 
 def test_convolutions_start_xavier_uniform():
     torch.manual_seed(0)
-    for layer in LaU(64, 4, hidden=32).convolutions():
+    for layer in LaU(64, 4, hidden=32).offset_layers():
         area = layer.kernel_size[0] * layer.kernel_size[1]
         bound = (6 / (area * (layer.in_channels + layer.out_channels))) ** 0.5
         assert layer.bias is None
@@ -124,7 +124,7 @@ def test_the_block_feeds_the_branches_only():
     assert field.scores is scores
     expected = blocked.vertical(blocked.block(features))
     torch.testing.assert_close(field.offsets[:, :1], expected)
-    assert len(blocked.convolutions()) == 4
+    assert len(blocked.offset_layers()) == 4
 
 
 @pytest.mark.parametrize(

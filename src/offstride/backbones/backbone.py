@@ -206,5 +206,5 @@ def _tapped(name: str, shape: tuple[int, ...], size: Size) -> FeatureInfo:
         strides = {size[0] // shape[2], size[1] // shape[3]}
         if len(strides) == 1:
             return FeatureInfo(shape[1], strides.pop(), name)
-    found = f"{shape} for an image of {size}" if shape else "none"
-    raise ValueError(f"taps: expected modules that return a feature map (B, D, h, w), {name!r} returns {found}")
+    returned = f"{shape} for an image of {size}" if shape else "none"
+    raise ValueError(f"taps: expected modules that return a feature map (B, D, h, w), {name!r} returns {returned}")

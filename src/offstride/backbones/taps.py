@@ -43,9 +43,9 @@ class Taps:
         """What the modules returned in the run before, in the order of the names; `None` where a module did not run.
         Nothing is kept.
         """
-        found = [self._maps.get(name) for name in self.names]
+        maps = [self._maps.get(name) for name in self.names]
         self._maps.clear()
-        return found
+        return maps
 
 
 class _Collector:
@@ -62,11 +62,11 @@ class _Collector:
 
 def _aliases(network: nn.Module, name: str) -> dict[str, str]:
     """Papers' names for modules of this network."""
-    found = dict(_XCEPTION.get(name.partition(".")[0], {}))
+    aliases = dict(_XCEPTION.get(name.partition(".")[0], {}))
     if isinstance(next(iter(getattr(network, "layer1", ())), None), BasicBlock | Bottleneck):
         names = _RESNET | (_DEEP_STEM if isinstance(network.conv1, nn.Sequential) else {})
-        found |= {alias: path for alias, path in names.items() if _find(network, path) is not None}
-    return found
+        aliases |= {alias: path for alias, path in names.items() if _find(network, path) is not None}
+    return aliases
 
 
 def _module(network: nn.Module, name: str, tap: str, aliases: dict[str, str]) -> nn.Module:

@@ -37,17 +37,17 @@ def load_backbone_weights(network: nn.Module, path: str | Path, ignorable: Colle
     return metadata
 
 
-def mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], ignorable: Collection[str] = ()) -> str:
-    """What keeps `found` from taking the place of `expected`, in words; empty if nothing does.
+def mismatches(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], ignorable: Collection[str] = ()) -> str:
+    """What keeps `actual` from taking the place of `expected`, in words; empty if nothing does.
 
     Batch counters of batch normalisation may be missing, tensors named in `ignorable` may be there in addition.
     """
-    missing = [name for name in expected if name not in found and not name.endswith("num_batches_tracked")]
-    unexpected = sorted(found.keys() - expected.keys() - set(ignorable))
+    missing = [name for name in expected if name not in actual and not name.endswith("num_batches_tracked")]
+    unexpected = sorted(actual.keys() - expected.keys() - set(ignorable))
     misshapen = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        f"{name} {tuple(actual[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in actual and actual[name].shape != tensor.shape
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
     return "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds.items() if names)

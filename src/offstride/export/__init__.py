@@ -5,8 +5,8 @@ from offstride.export.info import ExportInfo
 from offstride.export.onnx_file import export_onnx, write_onnx
 from offstride.export.program import Dynamic, Exported, export_program, shortest_side
 from offstride.export.program_file import export_torch, write_program
-from offstride.export.render import render
 from offstride.export.runtime import ExportedModel, load_exported
+from offstride.upsamplers.render import render
 
 __all__ = [
     "Dynamic",

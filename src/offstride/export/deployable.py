@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from offstride.export.render import render
 from offstride.models import Segmenter
+from offstride.upsamplers.render import render
 
 Input = Literal["normalised", "image", "image-nchw"]
 """What a file reads: `(B, 3, H, W)` float32, normalised by the mean and deviation of the model; or RGB pixels that it

@@ -77,7 +77,7 @@ def _converted(exported: Exported, opset: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages among themselves
         try:
-            found = torch.onnx.export(
+            written = torch.onnx.export(
                 exported.program,
                 (),
                 input_names=["images"],
@@ -89,8 +89,8 @@ def _converted(exported: Exported, opset: int) -> Any:
         except Exception as error:
             cause = str(error.__cause__ or error).strip().splitlines()[0]
             raise ValueError(f"model: cannot be written in ONNX's operators ({cause})") from error
-    assert found is not None  # without a path the message is returned
-    proto = found.model_proto
+    assert written is not None  # without a path the message is returned
+    proto = written.model_proto
     graph = proto.graph
     for item in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         item.ClearField("metadata_props")

@@ -6,14 +6,13 @@ from inspect import signature
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from offstride.export.deployable import Deployable, Input, Output
 from offstride.export.info import ExportInfo
 from offstride.export.lowering import lowered
 from offstride.models import Segmenter
-from offstride.upsamplers import Residual, Upsampler
+from offstride.upsamplers import Upsampler
 
 Dynamic = Literal["all", "batch", "none"]
 """What is left open: the number of images and their size, the number alone, or nothing."""
@@ -70,29 +69,12 @@ def export_program(
 
 
 def shortest_side(model: Segmenter) -> int:
-    """From which length of both sides on a graph with open sizes is right, in pixels.
-
-    Every feature has two pixels then, and an upsampler that covers a part of the factor does not reach the image: on
-    the smallest images, whose grid is rounded up, it would.
+    """Shortest side of an image, in pixels, that a graph with open sizes is right for: every feature has two pixels
+    then, and all upsamplers take the steps that they take on larger images.
     """
     last, coarse = model.backbone.features[-1].stride, model.head.out_stride
-    upsampler, finest = model.upsampler, 1
-    if isinstance(upsampler, Residual):
-        upsampler, finest = upsampler.upsample, upsampler.stride
-    return max(2 * last, _within(model.head, last, coarse), _within(upsampler, coarse, finest))
-
-
-def _within(module: nn.Module, stride: int, fine: int) -> int:
-    """From which length on no upsampler in a module, from one stride to a finer one, reaches more than its own part."""
-    scales = [getattr(part, "scale", 1) for part in module.modules() if isinstance(part, Upsampler)]
-    return max((fine * (_beyond(scale, stride // fine) - 1) + 1 for scale in scales), default=1)
-
-
-def _beyond(scale: int, stride: int) -> int:
-    """From which length on `scale` times a grid of a stride is shorter than what it covers; 1 if it never is."""
-    if scale >= stride:
-        return 1
-    return max(side for side in range(1, stride * stride + 1) if scale * -(-side // stride) >= side) + 1
+    inside = [part.shortest_side(last, coarse) for part in model.head.modules() if isinstance(part, Upsampler)]
+    return max(2 * last, model.upsampler.shortest_side(coarse), *inside)
 
 
 def _check(model: Segmenter, size: tuple[int, int], dynamic: str, input: str, output: str) -> None:
@@ -155,5 +137,5 @@ def _open(deployable: Deployable, dynamic: Dynamic, least: int) -> tuple[dict[in
 
 def _strangers(program: ExportedProgram) -> list[str]:
     """Operators that do not come with torch."""
-    found = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
-    return sorted(str(target) for target in found if target.namespace not in STANDARD)
+    operators = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
+    return sorted(str(target) for target in operators if target.namespace not in STANDARD)

@@ -108,8 +108,8 @@ class ExportedModel:
         entering = self._entering(images)
         # a file for one image at a time gets one at a time
         parts = [entering] if self.info.batch is None else entering.split(self.info.batch)
-        found = torch.cat([self._run(part) for part in parts])
-        return DenseField(found) if self.info.output == "scores" else LabelField(found, self.config.classes)
+        output = torch.cat([self._run(part) for part in parts])
+        return DenseField(output) if self.info.output == "scores" else LabelField(output, self.config.classes)
 
     def _check(self, images: Tensor) -> None:
         size, least = tuple(images.shape[2:]), self.info.least

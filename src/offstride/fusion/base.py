@@ -104,7 +104,7 @@ def total(maps: Iterable[Tensor], size: tuple[int, int]) -> Tensor | int:
     """
     sums: list[Tensor] = []
     for each in maps:
-        place = next((i for i, found in enumerate(sums) if same_grid(grid_of(found), grid_of(each))), None)
+        place = next((i for i, present in enumerate(sums) if same_grid(grid_of(present), grid_of(each))), None)
         if place is None:
             sums.append(each)
         else:

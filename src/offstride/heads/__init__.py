@@ -11,7 +11,20 @@ from offstride.heads.fcn import FCNHead
 from offstride.heads.linear import LinearHead
 from offstride.heads.psp import PSPHead
 
+HEADS: dict[str, type[Head]] = {
+    "aspp": ASPPHead,
+    "deeplabv3plus": DeepLabv3PlusHead,
+    "denseaspp": DenseASPPHead,
+    "dupsampling_decoder": DUpsamplingDecoder,
+    "encnet": EncNetHead,
+    "fcn": FCNHead,
+    "linear": LinearHead,
+    "psp": PSPHead,
+}
+"""Heads by the name that a configuration gives them: a new one is registered here, and nowhere else."""
+
 __all__ = [
+    "HEADS",
     "ASPPHead",
     "DUpsamplingDecoder",
     "DeepLabv3PlusHead",

@@ -32,6 +32,8 @@ class ASPPHead(Head):
             the ASPP models that LaU starts from.
     """
 
+    atrous = True
+
     def __init__(
         self,
         features: Sequence[FeatureInfo],

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,8 +29,10 @@ class Head(nn.Module, ABC):
     Attributes:
         out_channels: Channels D of this map.
         out_stride: Its stride in image pixels.
+        atrous: Whether it has the `rates` of DeepLabv3 (§3.3), which double at output stride 8 unless they are given.
     """
 
+    atrous: ClassVar[bool] = False
     out_channels: int
     out_stride: int
 

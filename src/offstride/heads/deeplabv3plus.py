@@ -40,6 +40,8 @@ class DeepLabv3PlusHead(Head):
         ValueError: If there is no such low-level feature.
     """
 
+    atrous = True
+
     def __init__(
         self,
         features: Sequence[FeatureInfo],
@@ -70,7 +72,7 @@ class DeepLabv3PlusHead(Head):
 
 
 def _stride_4(features: Sequence[FeatureInfo]) -> int:
-    found = [index for index, info in enumerate(features) if info.stride == STRIDE]
-    if not found:
+    indices = [index for index, info in enumerate(features) if info.stride == STRIDE]
+    if not indices:
         raise ValueError(f"low_level: expected a feature of stride {STRIDE}, got {[info.stride for info in features]}")
-    return found[-1]
+    return indices[-1]

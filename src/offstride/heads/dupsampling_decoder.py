@@ -39,6 +39,8 @@ class DUpsamplingDecoder(Head):
         ValueError: If the backbone has no such feature.
     """
 
+    atrous = True
+
     def __init__(
         self,
         features: Sequence[FeatureInfo],

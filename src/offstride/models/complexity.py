@@ -100,13 +100,13 @@ def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
-    """The forward pass. Fields are not rendered, except where rendering is a product of matrices (DUpsampling, and
-    transposed convolution, which may have bilinear interpolation above it).
+    """The forward pass. Fields are not rendered, except those whose rendering is a product of matrices; what follows
+    them bilinearly is not counted.
     """
     field = model.decode(image).main if auxiliary else model.field(image)
     if isinstance(field, BilinearField) and isinstance(field.source, LogitField):
         field = field.source
-    if isinstance(field, SubpixelField):
+    if field.multiplies:
         field.dense()
 
 

@@ -71,12 +71,12 @@ class FusionHead(Head):
         """The same with what the context head says and with the gates; those of the levels in `closed` are set to zero
         (Fig. 9b), counted from the finest.
         """
-        found = self.context.decode(features)
+        context = self.context.decode(features)
         maps = [features[index] for index in self.levels]
         fused = self.fusion(maps, closed)
-        joined = self.pyramid(found.map, fused.levels) if self.pyramid else [found.map, *fused.levels]
-        size = grid_of(found.map if self.grid == "context" else fused.levels[0])
-        return HeadOutput(torch.cat([resized(each, size) for each in joined], 1), found.scene, fused.gates)
+        joined = self.pyramid(context.map, fused.levels) if self.pyramid else [context.map, *fused.levels]
+        size = grid_of(context.map if self.grid == "context" else fused.levels[0])
+        return HeadOutput(torch.cat([resized(each, size) for each in joined], 1), context.scene, fused.gates)
 
 
 def _find(features: Sequence[FeatureInfo], names: Sequence[str] | None) -> list[int]:

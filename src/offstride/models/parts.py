@@ -10,62 +10,12 @@ from torch import Tensor, nn
 
 from offstride.backbones import Backbone
 from offstride.fusion import FUSIONS
-from offstride.heads import (
-    ASPPHead,
-    DeepLabv3PlusHead,
-    DenseASPPHead,
-    DUpsamplingDecoder,
-    EncNetHead,
-    FCNHead,
-    Head,
-    LinearHead,
-    PSPHead,
-)
+from offstride.heads import HEADS, FCNHead, Head
 from offstride.models.config import ModelConfig
 from offstride.models.fusion_head import FusionHead
-from offstride.upsamplers import (
-    CARAFE,
-    SAPA,
-    Bilinear,
-    CascadedLaU,
-    Deformable,
-    DUpsampling,
-    DySample,
-    JointBilateral,
-    LaU,
-    PixelShuffle,
-    Residual,
-    TransposedConvolution,
-    Upsampler,
-)
-
-HEADS: dict[str, type[Head]] = {
-    "aspp": ASPPHead,
-    "deeplabv3plus": DeepLabv3PlusHead,
-    "denseaspp": DenseASPPHead,
-    "dupsampling_decoder": DUpsamplingDecoder,
-    "encnet": EncNetHead,
-    "fcn": FCNHead,
-    "linear": LinearHead,
-    "psp": PSPHead,
-}
-UPSAMPLERS: dict[str, type[Upsampler]] = {
-    "bilinear": Bilinear,
-    "carafe": CARAFE,
-    "cascaded_lau": CascadedLaU,
-    "deformable": Deformable,
-    "dupsampling": DUpsampling,
-    "dysample": DySample,
-    "joint_bilateral": JointBilateral,
-    "lau": LaU,
-    "pixel_shuffle": PixelShuffle,
-    "residual": Residual,
-    "sapa": SAPA,
-    "transposed": TransposedConvolution,
-}
+from offstride.upsamplers import UPSAMPLERS, Upsampler
 
 _KNOWN = {"features", "in_channels", "classes", "levels"}  # arguments of parts that follow from the rest of the model
-_ATROUS = {"aspp", "deeplabv3plus", "dupsampling_decoder"}  # heads with the rates of DeepLabv3
 
 
 class Auxiliary(nn.Module):
@@ -93,12 +43,12 @@ def build_upsampler(name: str, known: Mapping[str, Any], options: Mapping[str, A
     """An upsampler by its name.
 
     Args:
-        name: One of `UPSAMPLERS`.
-        known: `in_channels`, `classes` and `levels`, of which it takes what it asks for.
+        name: One of `offstride.upsamplers.UPSAMPLERS`.
+        known: `in_channels`, `classes` and `levels`, of which it gets those that are among its arguments.
         options: All other arguments.
 
     Raises:
-        ValueError: If there is none of this name, or it refuses the options.
+        ValueError: If there is no upsampler of this name, or it refuses the options.
     """
     _check_part("upsampler", UPSAMPLERS, name, options)
     options = dict(options)
@@ -126,8 +76,8 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
         pretrained: Backbone weights, see `Backbone`.
 
     Returns:
-        The parts, and the configuration with defaults that later runs must not choose anew filled in: colour mean and
-        deviation, and the factor of LaU, which fixes its parameters.
+        The parts, and the completed configuration. It holds the defaults that later runs must keep: colour mean and
+        deviation, and options that fix the parameters of the upsampler, see `Upsampler.model_options`.
 
     Raises:
         ValueError: Naming the field that is wrong.
@@ -168,26 +118,21 @@ def _build_head(config: ModelConfig, backbone: Backbone) -> Head:
 
 
 def _head_options(config: ModelConfig) -> dict[str, Any]:
-    """Options with the rates of DeepLabv3, §3.3, which double at output stride 8. They do not become part of the
-    configuration: the same weights may run at another stride later.
+    """Options with the rates that follow from the output stride. They do not become part of the configuration: the same
+    weights may run at another stride later.
     """
-    doubled = {"rates": (12, 24, 36)} if config.head in _ATROUS and config.output_stride == 8 else {}
+    doubled = {"rates": (12, 24, 36)} if HEADS[config.head].atrous and config.output_stride == 8 else {}
     return {**doubled, **config.head_options}
 
 
+def with_groups(options: Mapping[str, Any], classes: int) -> dict[str, Any]:
+    """Upsampler options in which `groups="classes"` is replaced by the number of classes."""
+    return {**options, "groups": classes} if options.get("groups") == "classes" else dict(options)
+
+
 def _completed(config: ModelConfig, backbone: Backbone, head: Head) -> ModelConfig:
-    options = config.upsampler_options
-    if config.upsampler == "lau":
-        options = {"scale": max(1, head.out_stride // 2), **options}
-        if options.get("groups") == "classes":
-            options["groups"] = config.classes
-    elif config.upsampler == "dupsampling":
-        options = {"scale": head.out_stride, **options}
-        if options["scale"] != head.out_stride:
-            raise ValueError(
-                f"output_stride: the windows of this DUpsampling are {options['scale']} pixels wide, "
-                f"so its features must have that stride; got {head.out_stride}"
-            )
+    options = UPSAMPLERS[config.upsampler].model_options(config.upsampler_options, head.out_stride)
+    options = with_groups(options, config.classes)
     return replace(config, upsampler_options=options, mean=config.mean or backbone.mean, std=config.std or backbone.std)
 
 

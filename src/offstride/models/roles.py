@@ -1,21 +1,21 @@
-"""What each parameter is, for those who set learning rates and weight decay."""
+"""The role of each parameter, by which learning rates and weight decay are set."""
 
 from typing import Literal, NamedTuple
 
 from torch import nn
 
-from offstride.upsamplers import CascadedLaU, LaU
+from offstride.upsamplers import Upsampler
 
 
 class ParameterRole(NamedTuple):
-    """What a parameter is.
+    """The role of a parameter in a model.
 
     Attributes:
         name: As in `named_parameters`.
         parameter: The parameter itself.
         part: `"backbone"`, or `"head"` for all that comes after it.
-        kind: `"offset"` for the convolutions that predict LaU's offsets; `"norm"` for normalisation and other
-            per-channel scales; `"bias"`; `"weight"` for everything else.
+        kind: `"offset"` for weights and biases of layers that predict offsets (`Upsampler.offset_layers`), also inside
+            heads; `"norm"` for normalisation and other per-channel scales; `"bias"`; `"weight"` for everything else.
         depthwise: Whether it is the kernel of a depthwise convolution: one of one channel each.
     """
 
@@ -29,11 +29,9 @@ class ParameterRole(NamedTuple):
 def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole]:
     """Roles in the order of `model.named_parameters()`; `backbone` is a part of `model`."""
     in_backbone = {id(parameter) for parameter in backbone.parameters()}
+    upsamplers = [module for module in model.modules() if isinstance(module, Upsampler)]
     of_offsets = {
-        id(layer.weight)
-        for module in model.modules()
-        if isinstance(module, LaU | CascadedLaU)
-        for layer in module.convolutions()
+        id(parameter) for each in upsamplers for layer in each.offset_layers() for parameter in layer.parameters()
     }
     roles = []
     for name, parameter in model.named_parameters():

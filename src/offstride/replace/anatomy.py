@@ -62,12 +62,12 @@ def last_convolution(model: nn.Module, inside: str, classes: int | None = None) 
     Raises:
         ValueError: If there is none.
     """
-    found = [
+    paths = [
         f"{inside}.{name}" if name else inside
         for name, module in model.get_submodule(inside).named_modules()
         if isinstance(module, nn.Conv2d) and classes in (None, module.out_channels)
     ]
-    if not found:
+    if not paths:
         wanted = "a Conv2d" if classes is None else f"a Conv2d to {classes} classes"
         raise ValueError(f"classifier: expected {wanted} inside {inside!r} of {type(model).__name__}, found none")
-    return found[-1]
+    return paths[-1]

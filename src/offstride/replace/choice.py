@@ -1,23 +1,20 @@
-"""The upsampler that takes the place of an interpolation: its options follow from the model, unless they are given."""
+"""The upsampler that replaces an interpolation: its options follow from the model, unless they are given."""
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple
 
 from offstride.features import FeatureInfo
-from offstride.models.parts import UPSAMPLERS, build_upsampler
+from offstride.models.parts import build_upsampler, with_groups
 from offstride.ops.grid import Origin
 from offstride.replace.anatomy import Anatomy
 from offstride.replace.guides import guide_levels
-from offstride.upsamplers import Upsampler
-
-LARGEST_SCALE = 8
-"""Factor that offsets are predicted for, at most; they are interpolated beyond it."""
+from offstride.upsamplers import UPSAMPLERS, Upsampler
 
 
 class Sizes(NamedTuple):
-    """What the example shows: pixels of the image and of the scores' final grid for a coarse one, and the channels of
-    images.
+    """Measured on the example: strides of the coarse scores in pixels of the image and of the model's output, and the
+    channels of images.
     """
 
     stride: int
@@ -39,10 +36,10 @@ def whole_ratio(fine: Sequence[int], coarse: Sequence[int]) -> int:
 def choose(
     upsampler: str | Upsampler, options: Mapping[str, Any], anatomy: Anatomy, sizes: Sizes
 ) -> tuple[Upsampler, dict[str, Any]]:
-    """The upsampler, and all options that it has been given.
+    """The upsampler and all of its options.
 
     Raises:
-        ValueError: If there is none of this name, or it refuses the options.
+        ValueError: If there is no upsampler of this name, or it refuses the options.
     """
     if isinstance(upsampler, Upsampler):
         if options:
@@ -58,29 +55,20 @@ def choose(
 
 
 def start_options(name: str, options: Mapping[str, Any], origin: Origin, classes: int, factor: int) -> dict[str, Any]:
-    """Options of an upsampler with defaults that follow from the model: its pixel convention, and a start as it was.
+    """Options of an upsampler, completed by the pixel convention of the model and by `Upsampler.start_options`.
 
     Args:
-        name: One of `offstride.models.parts.UPSAMPLERS`.
-        options: Those that are given.
-        origin: Convention of the interpolation that it takes the place of.
+        name: One of `offstride.upsamplers.UPSAMPLERS`.
+        options: Options that are given.
+        origin: Pixel convention of the interpolation that is replaced.
         classes: Number of classes, for `groups="classes"`.
         factor: From the coarse scores to the image.
     """
-    scale = min(factor, LARGEST_SCALE)
-    located = {"init": "zero", "rest": "offsets"}
-    defaults: dict[str, Any] = {
-        "cascaded_lau": {"scales": (2,) * max(1, scale.bit_length() - 1), **located},
-        "dupsampling": {"scale": factor},
-        "dysample": {"scale": scale, **located},
-        "lau": {"scale": scale, **located},
-        "transposed": {"scale": factor},
-    }.get(name, {})
-    if "origin" in signature(UPSAMPLERS[name]).parameters:
+    kind = UPSAMPLERS[name]
+    defaults = kind.start_options(factor)
+    if "origin" in signature(kind).parameters:
         defaults["origin"] = origin
-    settings = {**defaults, **options}
-    if settings.get("groups") == "classes":
-        settings["groups"] = classes
+    settings = with_groups({**defaults, **options}, classes)
     if (inner := settings.get("upsampler")) in UPSAMPLERS:
         inner_options = settings.get("upsampler_options", {})
         settings["upsampler_options"] = start_options(inner, inner_options, origin, classes, factor)

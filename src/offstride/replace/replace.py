@@ -46,7 +46,7 @@ def replace_upsampling(
         model: Of torchvision (FCN, DeepLabV3, LRASPP), segmentation_models_pytorch (with a decoder that ends in an
             interpolation), transformers (for semantic segmentation by dense scores), or any other from images to a
             tensor of scores whose `classifier` and `upsampling` are modules that are named. It stays as it is.
-        upsampler: Name of an upsampler (`offstride.models.parts.UPSAMPLERS`), or one.
+        upsampler: Name of an upsampler (`offstride.upsamplers.UPSAMPLERS`), or one.
         example: Images, or the shape of random ones, `(B, 3, H, W)`, that the model takes.
         classifier: Path of the last convolution to classes, if it shall not be looked for.
         upsampling: Path of the interpolation, likewise.
@@ -144,8 +144,8 @@ def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Ou
     probe = _assembled(model, Bilinear(origin=anatomy.origin), anatomy, 1)
     reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
     try:
-        found = replaced_outputs(probe, images)
-        difference = compare(expected, found)
+        actual = replaced_outputs(probe, images)
+        difference = compare(expected, actual)
     except (ValueError, RuntimeError, IndexError, AttributeError, TypeError) as error:
         raise ValueError(f"{reason} {error}") from error
     if not difference.rounding:

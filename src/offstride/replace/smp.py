@@ -34,14 +34,14 @@ class ReplacedSmp(ReplacedModel):
     """Scores after the activation; with a classification head, a pair of scores and image labels."""
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
-        found = self.model(images)
-        joint = found[0] if isinstance(found, tuple) else found
+        output = self.model(images)
+        joint = output[0] if isinstance(output, tuple) else output
         return Decoded(self._field(joint, images, size))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """`(B, C, H, W)`, and `(B, labels)` where there is a classification head."""
-        found = self.model(x)
-        joint, *labels = found if isinstance(found, tuple) else (found,)
+        output = self.model(x)
+        joint, *labels = output if isinstance(output, tuple) else (output,)
         masks = self._activation()(self._field(joint, x, None).dense())
         return (masks, *labels) if labels else masks
 

@@ -26,10 +26,10 @@ class CoarseModel(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Joint map `"out"`, and coarse scores `"aux"` where there is such a classifier."""
         features = self.backbone(x)
-        found = {"out": self.classifier(features["out"])}
+        maps = {"out": self.classifier(features["out"])}
         if self.aux_classifier is not None:
-            found["aux"] = self.aux_classifier(features["aux"])
-        return found
+            maps["aux"] = self.aux_classifier(features["aux"])
+        return maps
 
 
 class CoarseLRASPP(nn.Module):
@@ -52,16 +52,16 @@ class ReplacedTorchvision(ReplacedModel):
     """A dictionary with `"out"`, and `"aux"` where the original has it."""
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
-        found = self.model(images)
-        auxiliary = {name: self._auxiliary(scores, images, size) for name, scores in found.items() if name != "out"}
-        return Decoded(self._field(found["out"], images, size), auxiliary)
+        maps = self.model(images)
+        auxiliary = {name: self._auxiliary(scores, images, size) for name, scores in maps.items() if name != "out"}
+        return Decoded(self._field(maps["out"], images, size), auxiliary)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """`(B, C, H, W)` scores by name."""
-        found = self.model(x)
-        result = OrderedDict(out=self._field(found["out"], x, None).dense())
-        if "aux" in found:
-            result["aux"] = interpolated(found["aux"], x)
+        maps = self.model(x)
+        result = OrderedDict(out=self._field(maps["out"], x, None).dense())
+        if "aux" in maps:
+            result["aux"] = interpolated(maps["aux"], x)
         return result
 
 

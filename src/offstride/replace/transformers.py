@@ -77,9 +77,9 @@ class ReplacedTransformers(ReplacedModel):
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None, **kwargs: Any) -> Decoded:
         """See `ReplacedModel.decode`; further arguments go to the model."""
-        found, auxiliary = self._run(images, kwargs)
+        output, auxiliary = self._run(images, kwargs)
         fields = {f"auxiliary_{i}": self._auxiliary(scores, images, size) for i, scores in enumerate(auxiliary)}
-        return Decoded(self._field(found.logits, images, size), fields)
+        return Decoded(self._field(output.logits, images, size), fields)
 
     def field(self, images: Tensor, size: tuple[int, int] | None = None, **kwargs: Any) -> LogitField:
         """See `ReplacedModel.field`; further arguments go to the model."""
@@ -93,24 +93,24 @@ class ReplacedTransformers(ReplacedModel):
         original's mean gives NaN.
         """
         return_dict = kwargs.pop("return_dict", None)
-        found, auxiliary = self._run(pixel_values, kwargs, auxiliary=labels is not None)
-        loss = None if labels is None else self._loss(found.logits, auxiliary, pixel_values, labels)
-        rest = {name: value for name, value in found.items() if name not in ("loss", "logits")}
-        result = type(found)(loss=loss, logits=self._logits(found.logits, pixel_values), **rest)
+        output, auxiliary = self._run(pixel_values, kwargs, auxiliary=labels is not None)
+        loss = None if labels is None else self._loss(output.logits, auxiliary, pixel_values, labels)
+        rest = {name: value for name, value in output.items() if name not in ("loss", "logits")}
+        result = type(output)(loss=loss, logits=self._logits(output.logits, pixel_values), **rest)
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return result if as_dict else result.to_tuple()
 
     def _run(self, images: Tensor, kwargs: dict[str, Any], auxiliary: bool = True) -> tuple[Any, Sequence[Tensor]]:
-        """What the model returns, joint maps for logits, and what its auxiliary head has found on the way."""
+        """What the model returns, joint maps for logits, and what its auxiliary head returns meanwhile."""
         head, seen = getattr(self.model, "auxiliary_head", None), []
         if head is None or not auxiliary:
             return self.model(images, return_dict=True, **kwargs), seen
-        handle = head.register_forward_hook(lambda module, inputs, found: seen.append(found))
+        handle = head.register_forward_hook(lambda module, inputs, output: seen.append(output))
         try:
-            found = self.model(images, return_dict=True, **kwargs)
+            output = self.model(images, return_dict=True, **kwargs)
             if not seen:
                 raise RuntimeError("the auxiliary head was not called")
-            return found, seen
+            return output, seen
         finally:
             handle.remove()
 
@@ -128,8 +128,8 @@ class ReplacedTransformers(ReplacedModel):
         ignored = getattr(self.config, "loss_ignore_index", 255) if ignored is None else ignored
         loss = cross_entropy(self._field(joint, images, size), labels, ignore_index=ignored)
         for scores in auxiliary:
-            found = cross_entropy(self._auxiliary(scores, images, size), labels, ignore_index=ignored)
-            loss = loss + self.config.auxiliary_loss_weight * found
+            term = cross_entropy(self._auxiliary(scores, images, size), labels, ignore_index=ignored)
+            loss = loss + self.config.auxiliary_loss_weight * term
         return loss
 
 

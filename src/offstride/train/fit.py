@@ -25,7 +25,6 @@ from offstride.train.module import SegmentationModule
 from offstride.train.processes import cluster, lost_processes_named
 from offstride.train.progress import ProgressLine
 from offstride.train.recipe import DataRecipe, Recipe
-from offstride.upsamplers import DUpsampling
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others before it gives up."""
@@ -134,8 +133,6 @@ def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
     pretrained = not settings.takes_over("backbone") and settings.pretrained
     model = create_model(classes=classes, pretrained=pretrained, **settings.settings())
     if settings.basis is not None:
-        if not isinstance(model.upsampler, DUpsampling):
-            raise ValueError(f"basis: expected none for the upsampler {model.config.upsampler!r}, got {settings.basis}")
         model.upsampler.load_basis(settings.basis)
     if settings.start is not None:
         model.start_from(settings.start, settings.start_parts)

@@ -21,10 +21,11 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
 def parameter_groups(model: Segmenter, recipe: OptimizerRecipe, parts: Collection[str] = ()) -> list[dict[str, Any]]:
     """Parameters by learning rate and weight decay; of some parts of the model only, if there are any `parts`.
 
-    Everything after the backbone learns `head_multiplier` times faster, the convolutions that predict offsets
-    `offset_multiplier` times faster than that, and biases `bias_multiplier` times faster than the weights of the rest.
-    Weights of convolutions decay; normalisation, biases and the convolutions that predict offsets do if the recipe says
-    so, and depthwise kernels unless it says they do not.
+    Everything after the backbone learns `head_multiplier` times faster than it; layers that predict offsets, of any
+    upsampler, `offset_multiplier` times faster than that; biases of all other layers `bias_multiplier` times faster
+    than their weights. Weights of convolutions decay. Normalisation, biases and layers that predict offsets decay if
+    the recipe says so, and depthwise kernels unless it says that they do not. Without layers that predict offsets,
+    their settings have no effect.
     """
     multipliers = {"bias": recipe.bias_multiplier, "offset": recipe.offset_multiplier}
     members: dict[tuple[str, bool, float], list[nn.Parameter]] = defaultdict(list)

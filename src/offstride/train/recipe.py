@@ -178,12 +178,14 @@ class OptimizerRecipe:
         learning_rate: Initial rate of the backbone.
         head_multiplier: Rate of everything else, as a multiple.
         momentum: Of SGD.
-        offset_multiplier: Rate of the convolutions that predict LaU's offsets, as a multiple of that of the head.
-        bias_multiplier: Rate of biases, as a multiple of that of the weights beside them; 2 in the released DeepLab.
+        offset_multiplier: Rate of all layers that predict offsets (LaU, DySample, deformable convolution), as a
+            multiple of that of the head; without effect on models without offsets.
+        bias_multiplier: Rate of all other biases, as a multiple of that of the weights beside them; 2 in the released
+            DeepLab.
         weight_decay: For convolution weights.
         decay_norm: Whether normalisation layers decay.
         decay_bias: Whether biases decay.
-        decay_offsets: Whether the convolutions that predict offsets decay; in the LaU release they do not.
+        decay_offsets: Whether layers that predict offsets decay, biases included; in the LaU release they do not.
         decay_depthwise: Whether the kernels of depthwise convolutions decay; with Xception in DeepLab they do not.
         power: Exponent of the polynomial decay of the rate, per iteration.
         warmup: Iterations of linear warm-up.

@@ -16,9 +16,26 @@ from offstride.upsamplers.residual import Residual
 from offstride.upsamplers.sapa import SAPA
 from offstride.upsamplers.transposed import TransposedConvolution
 
+UPSAMPLERS: dict[str, type[Upsampler]] = {
+    "bilinear": Bilinear,
+    "carafe": CARAFE,
+    "cascaded_lau": CascadedLaU,
+    "deformable": Deformable,
+    "dupsampling": DUpsampling,
+    "dysample": DySample,
+    "joint_bilateral": JointBilateral,
+    "lau": LaU,
+    "pixel_shuffle": PixelShuffle,
+    "residual": Residual,
+    "sapa": SAPA,
+    "transposed": TransposedConvolution,
+}
+"""Upsamplers by the name that a configuration gives them: a new one is registered here, and nowhere else."""
+
 __all__ = [
     "CARAFE",
     "SAPA",
+    "UPSAMPLERS",
     "Bilinear",
     "CascadedLaU",
     "DUpsampling",

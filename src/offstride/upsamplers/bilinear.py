@@ -4,21 +4,15 @@ from torch import Tensor
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 
 
 class Bilinear(Upsampler):
     """Bilinear upsampling without parameters; `origin="center"` equals `interpolate(align_corners=False)`."""
 
-    def __init__(self, *, origin: Origin = "center") -> None:
-        super().__init__()
-        check_origin(origin)
-        self.origin: Origin = origin
+    compared_as = (Compared("bilinear interpolation"),)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> BilinearField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> BilinearField:
         """See `Upsampler`; `features` are not used."""
         return BilinearField(scores, size, self.origin)
 

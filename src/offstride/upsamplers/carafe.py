@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Upsampler, to_image
+from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
 from offstride.upsamplers.reassembly import ReassembledField
 
 
@@ -32,6 +32,8 @@ class CARAFE(Upsampler):
         ValueError: If an argument is out of range.
     """
 
+    compared_as = (Compared("CARAFE ×4, then bilinear", "Wang et al. 2019", options={"scale": 4}),)
+
     def __init__(
         self,
         in_channels: int,
@@ -41,15 +43,14 @@ class CARAFE(Upsampler):
         encoder: int = 3,
         origin: Origin = "center",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         for name, value in (("scale", scale), ("compressed", compressed)):
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
         for name, value in (("window", window), ("encoder", encoder)):
             if value < 1 or value % 2 == 0:
                 raise ValueError(f"{name}: expected a positive odd number, got {value}")
-        check_origin(origin)
-        self.origin: Origin = origin
+        self.scale = scale
         self.compress = nn.Conv2d(in_channels, compressed, 1)
         self.predict = nn.Conv2d(compressed, (scale * window) ** 2, encoder, padding=encoder // 2)
         self.shuffle = nn.PixelShuffle(scale)
@@ -60,11 +61,9 @@ class CARAFE(Upsampler):
 
     def kernels(self, features: Tensor) -> Tensor:
         """`(B, K², s·h, s·w)` weights that sum to 1, float32 or better."""
-        found = self.shuffle(self.predict(self.compress(features)))
-        return F.softmax(found.to(coordinate_dtype(found.dtype)), 1)
+        logits = self.shuffle(self.predict(self.compress(features)))
+        return F.softmax(logits.to(coordinate_dtype(logits.dtype)), 1)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         return to_image(ReassembledField(scores, self.kernels(features)), size, self.origin)

@@ -6,16 +6,17 @@ Shapes: B batch, C classes, D feature channels, h×w coarse grid, H×W image.
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
+from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.sample import located_sample
-from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import Init, Rest, check_rest, located
+from offstride.upsamplers.base import Size, Upsampler
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Init, Rest, check_rest, offset_field
 
 
 class CascadedLaU(Upsampler):
@@ -45,14 +46,12 @@ class CascadedLaU(Upsampler):
         init: Init = "xavier",
         rest: Rest = "scores",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         if not scales or min(scales) < 1:
             raise ValueError(f"scales: expected positive whole numbers, got {list(scales)}")
         if init not in ("xavier", "zero"):
             raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
-        check_origin(origin)
         check_rest(rest)
-        self.origin: Origin = origin
         self.rest: Rest = rest
         self.scale = prod(scales)
         reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
@@ -60,20 +59,23 @@ class CascadedLaU(Upsampler):
         self.reduce = nn.Sequential(reduce, nn.LeakyReLU(0.01))
         self.steps = nn.ModuleList(OffsetStep(hidden, scale, init) for scale in scales)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
         hidden = self.reduce(features)
         for step in self.steps[:-1]:
             offsets = step(hidden)
             scores = located_sample(scores, offsets, origin=self.origin).to(scores.dtype)
             hidden = located_sample(hidden, offsets, origin=self.origin).to(hidden.dtype)
-        return located(scores, self.steps[-1](hidden), size, self.origin, self.rest)
+        return offset_field(scores, self.steps[-1](hidden), size, self.origin, self.rest)
 
-    def convolutions(self) -> list[nn.Conv2d]:
-        """Those that predict offsets, see `LaU.convolutions`."""
+    def offset_layers(self) -> list[nn.Module]:
+        """All convolutions."""
         return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Zero offsets, in steps of 2."""
+        return {"scales": (2,) * max(1, min(factor, LARGEST_SCALE).bit_length() - 1), **ZERO_START}
 
 
 class OffsetStep(nn.Module):

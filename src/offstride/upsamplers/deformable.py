@@ -9,8 +9,8 @@ from torchvision.ops import deform_conv2d
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.ops.grid import Origin
+from offstride.upsamplers.base import Size, Upsampler
 
 
 class Deformable(Upsampler):
@@ -26,20 +26,20 @@ class Deformable(Upsampler):
     """
 
     def __init__(self, classes: int, *, origin: Origin = "center") -> None:
-        super().__init__()
-        check_origin(origin)
-        self.origin: Origin = origin
+        super().__init__(origin)
         self.offsets = nn.Conv2d(classes, 18, 3, padding=1)
         self.kernel = nn.Conv2d(classes, classes, 3, padding=1)
         for parameter in (self.offsets.weight, self.offsets.bias, self.kernel.bias):
             nn.init.zeros_(parameter)  # type: ignore[arg-type]
         nn.init.dirac_(self.kernel.weight)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> BilinearField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> BilinearField:
         """See `Upsampler`; `features` are not used."""
         offsets = self.offsets(scores).float()  # places need single precision, and the operator one type for all
         bias = None if self.kernel.bias is None else self.kernel.bias.float()
-        found = deform_conv2d(scores.float(), offsets, self.kernel.weight.float(), bias, padding=(1, 1))
-        return BilinearField(found.to(scores.dtype), size, self.origin)
+        moved = deform_conv2d(scores.float(), offsets, self.kernel.weight.float(), bias, padding=(1, 1))
+        return BilinearField(moved.to(scores.dtype), size, self.origin)
+
+    def offset_layers(self) -> list[nn.Module]:
+        """The convolution that predicts offsets, not the kernel that reads there."""
+        return [self.offsets]

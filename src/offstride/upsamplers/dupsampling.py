@@ -4,16 +4,20 @@ Aggregation", Tian et al., CVPR 2019.
 Shapes: B batch, C classes, D feature channels, h×w coarse grid, r the window, H×W image.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import SubpixelField
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.label_basis import LabelBasis
+
+CHANNELS = 64
+"""Channels of the code by default."""
 
 
 class DUpsampling(Upsampler):
@@ -40,13 +44,14 @@ class DUpsampling(Upsampler):
     """
 
     reads_scores: ClassVar[bool] = False
+    compared_as = (Compared("DUpsampling, whole stride, starting from a label basis", "Tian et al. 2019"),)
 
     def __init__(
         self,
         in_channels: int,
         classes: int,
         scale: int = 16,
-        channels: int = 64,
+        channels: int = CHANNELS,
         temperature: bool = True,
         trainable: bool = True,
     ) -> None:
@@ -66,11 +71,30 @@ class DUpsampling(Upsampler):
         """See `DUpsampling`."""
         return None if self.log_temperature is None else self.log_temperature.exp()
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> SubpixelField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> SubpixelField:
         """See `Upsampler`; both maps are the features."""
         return SubpixelField(self.encode(features), self.weight, self.bias, size, self.temperature)
+
+    @classmethod
+    def model_options(cls, options: Mapping[str, Any], stride: int) -> dict[str, Any]:
+        """Windows are as wide as the stride."""
+        completed = {"scale": stride, **options}
+        if completed["scale"] != stride:
+            raise ValueError(
+                f"output_stride: the windows of this DUpsampling are {completed['scale']} pixels wide, "
+                f"so its features must have that stride; got {stride}"
+            )
+        return completed
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Windows for the whole factor."""
+        return {"scale": factor}
+
+    @classmethod
+    def basis_channels(cls, options: Mapping[str, Any]) -> int:
+        """As many as the code has."""
+        return options.get("channels", CHANNELS)
 
     def load_basis(self, path: str | Path) -> None:
         """Take W and the mean window from a file that `LabelBasis.save` or `offstride fit-upsampling` wrote.

@@ -3,16 +3,18 @@
 Shapes: B batch, C classes, D feature channels, h×w coarse grid, s the factor, G groups, H×W image.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Upsampler
-from offstride.upsamplers.lau import Rest, check_rest, located
+from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.upsamplers.base import Compared, Size, Upsampler
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Rest, check_rest, offset_field
+
+PAPER = "Liu et al. 2023"
 
 Style = Literal["lp", "pl"]
 
@@ -40,6 +42,11 @@ class DySample(Upsampler):
         ValueError: If an argument is out of range, or D does not divide by s² for `"pl"`.
     """
 
+    compared_as = (
+        Compared("DySample (lp) ×8, then bilinear", PAPER, options={"scale": 8}),
+        Compared("DySample (lp, dynamic scope) ×8, then bilinear", PAPER, "+", options={"scale": 8, "dynamic": True}),
+    )
+
     def __init__(
         self,
         in_channels: int,
@@ -51,7 +58,7 @@ class DySample(Upsampler):
         rest: Rest = "scores",
         init: Literal["normal", "zero"] = "normal",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         for name, value in (("scale", scale), ("groups", groups)):
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
@@ -61,9 +68,7 @@ class DySample(Upsampler):
             raise ValueError(f"scale: expected one whose square divides {in_channels} channels for 'pl', got {scale}")
         if init not in ("normal", "zero"):
             raise ValueError(f"init: expected 'normal' or 'zero', got {init!r}")
-        check_origin(origin)
         check_rest(rest)
-        self.origin: Origin = origin
         self.rest: Rest = rest
         self.scale, self.style = scale, style
         area = scale**2
@@ -80,17 +85,24 @@ class DySample(Upsampler):
         """`(B, 2G, s·h, s·w)` offsets: (y, x) pairs, coarse pixels, float32 or better."""
         if self.style == "pl":
             features = F.pixel_shuffle(features, self.scale)
-        found = self.move(features)
-        found = found * 0.25 if self.scope is None else found * self.scope(features).sigmoid() * 0.5
+        offsets = self.move(features)
+        offsets = offsets * 0.25 if self.scope is None else offsets * self.scope(features).sigmoid() * 0.5
         if self.style == "lp":
-            found = F.pixel_shuffle(found, self.scale)
-        return found.to(coordinate_dtype(found.dtype))
+            offsets = F.pixel_shuffle(offsets, self.scale)
+        return offsets.to(coordinate_dtype(offsets.dtype))
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def offset_layers(self) -> list[nn.Module]:
+        """The linear layers of offsets and scope."""
+        return [self.move] if self.scope is None else [self.move, self.scope]
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Zero offsets."""
+        return {"scale": min(factor, LARGEST_SCALE), **ZERO_START}
+
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features), size, self.origin, self.rest)
+        return offset_field(scores, self.offsets(features), size, self.origin, self.rest)
 
     def extra_repr(self) -> str:
         """Show factor and style when printed."""

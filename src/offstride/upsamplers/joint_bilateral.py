@@ -12,7 +12,7 @@ from torch import Tensor
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import base_coordinates, coordinate_dtype
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.reassembly import WeightedWindowField, centres, window_rows
 
 
@@ -32,6 +32,8 @@ class JointBilateral(Upsampler):
         ValueError: If an argument is out of range.
     """
 
+    compared_as = (Compared("joint bilateral upsampling, guided by the image", "Kopf et al. 2007"),)
+
     def __init__(self, spatial: float = 0.7, colour: float = 0.5, window: int = 5) -> None:
         super().__init__()
         for name, value in (("spatial", spatial), ("colour", colour)):
@@ -41,9 +43,7 @@ class JointBilateral(Upsampler):
             raise ValueError(f"window: expected a positive odd number, got {window}")
         self.spatial, self.colour, self.window = spatial, colour, window
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`; raises a `ValueError` without an image of that size."""
         if guides.image is None or guides.image.shape[2:] != tuple(size):
             got = "none" if guides.image is None else tuple(guides.image.shape)
@@ -87,11 +87,11 @@ class JointBilateralField(WeightedWindowField):
         rows = (start, stop)
         of_colours = window_rows(colours, self.size, self.width, rows)
         present = window_rows(inside, self.size, self.width, rows)
-        found = []
+        exponents = []
         for near, colour, exists in zip(space.flatten(0, 1), of_colours, present, strict=True):
             difference = (image[:, :, start:stop] - colour).square().sum(1) / (2 * self.colour**2)
-            found.append((-difference - near).masked_fill(exists[:, 0] == 0, -torch.inf))
-        return torch.stack(found, 1).softmax(1)
+            exponents.append((-difference - near).masked_fill(exists[:, 0] == 0, -torch.inf))
+        return torch.stack(exponents, 1).softmax(1)
 
     def _distances(self, fine: int, coarse: int) -> Tensor:
         """`(fine, K)` exponents of the spatial Gaussian along an axis."""

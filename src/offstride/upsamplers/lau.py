@@ -4,8 +4,8 @@ Shapes: B batch, C classes, D feature channels, h×w coarse grid, k the factor t
 image.
 """
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +13,21 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LocatedField, LogitField, resized
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid
+from offstride.ops.grid import Origin, coordinate_dtype, same_grid
 from offstride.ops.interpolate import bilinear_map
-from offstride.upsamplers.base import Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler
 
 Init = Literal["xavier", "zero"]
 Rest = Literal["scores", "offsets"]
 """What is interpolated over the factor that offsets do not cover: the scores that they give, or they themselves."""
+
+LARGEST_SCALE = 8
+"""Largest factor that offsets are predicted for in place of an interpolation; beyond it they are interpolated."""
+
+ZERO_START = {"init": "zero", "rest": "offsets"}
+"""Options with which offsets initially give bilinear interpolation, whatever the factor."""
+
+PAPER = "He et al. 2019"
 
 
 class OffsetBranch(nn.Sequential):
@@ -102,6 +110,17 @@ class LaU(Upsampler):
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
 
+    compared_as = (
+        Compared("LaU, half of the stride, then bilinear ×2; cross-entropy alone", PAPER),
+        Compared("LaU, half of the stride, then bilinear ×2; offset-guided loss", PAPER, "+off", location="guided"),
+        Compared(
+            "LaU, half of the stride, then bilinear ×2; offset-regression loss", PAPER, "+reg", location="regression"
+        ),
+        Compared(
+            "LaU whose offsets also see features of stride 4; cross-entropy alone", "", "+guide", {"guide_stride": 4}
+        ),
+    )
+
     def __init__(
         self,
         in_channels: int,
@@ -116,18 +135,16 @@ class LaU(Upsampler):
         guide_channels: int = 16,
         rest: Rest = "scores",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         numbers = {"in_channels": in_channels, "scale": scale, "groups": groups, "hidden": hidden}
         for name, value in (numbers | {"guide_channels": guide_channels}).items():
             if value < 1:
                 raise ValueError(f"{name}: expected a positive whole number, got {value}")
         if init not in get_args(Init):
             raise ValueError(f"init: expected one of {get_args(Init)}, got {init!r}")
-        check_origin(origin)
         check_rest(rest)
         self.scale = scale
         self.rest: Rest = rest
-        self.origin: Origin = origin
         self.block = _feature_block(in_channels) if block else nn.Identity()
         self.guide = None
         if guide_stride is not None:
@@ -144,18 +161,23 @@ class LaU(Upsampler):
         pairs = torch.stack((self.vertical(features), self.horizontal(features)), 2)
         return pairs.flatten(1, 2).to(coordinate_dtype(pairs.dtype))
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`."""
-        return located(scores, self.offsets(features, guides), size, self.origin, self.rest)
+        return offset_field(scores, self.offsets(features, guides), size, self.origin, self.rest)
 
-    def convolutions(self) -> list[nn.Conv2d]:
-        """The four convolutions of the two branches, which the paper trains at ten times the rate and without weight
-        decay.
-        """
-        branches = (*self.vertical.children(), *self.horizontal.children())
-        return [layer for layer in branches if isinstance(layer, nn.Conv2d)]
+    def offset_layers(self) -> list[nn.Module]:
+        """Four convolutions, which the paper trains at ten times the rate and without weight decay."""
+        return [self.vertical[0], self.vertical[2], self.horizontal[0], self.horizontal[2]]
+
+    @classmethod
+    def model_options(cls, options: Mapping[str, Any], stride: int) -> dict[str, Any]:
+        """Offsets cover half of the stride, as in the paper."""
+        return {"scale": max(1, stride // 2), **options}
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """Zero offsets."""
+        return {"scale": min(factor, LARGEST_SCALE), **ZERO_START}
 
     def extra_repr(self) -> str:
         """Show factor and pixel convention when printed."""
@@ -168,11 +190,11 @@ def check_rest(rest: str) -> None:
         raise ValueError(f"rest: expected one of {get_args(Rest)}, got {rest!r}")
 
 
-def located(
+def offset_field(
     scores: Tensor, offsets: Tensor, size: tuple[int, int], origin: Origin, rest: Rest = "scores"
 ) -> LogitField:
-    """The field that offsets on a grid of their own give: at the image's resolution if they reach it or are brought to
-    it, and bilinear from theirs on if they do not.
+    """The field of scores read with offsets on a grid of any size: at the image's resolution if the offsets reach it or
+    are interpolated to it, and otherwise on their own grid, bilinear from there on.
     """
     height, width = offsets.shape[2:]
     if same_grid((height, width), size):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.ops.grid import Origin
+from offstride.upsamplers.base import Compared, Size, Upsampler
 
 
 class PixelShuffle(Upsampler):
@@ -33,15 +33,14 @@ class PixelShuffle(Upsampler):
     """
 
     reads_scores: ClassVar[bool] = False
+    compared_as = (Compared("sub-pixel convolution ×8, then bilinear", "Shi et al. 2016", options={"scales": [8]}),)
 
     def __init__(
         self, in_channels: int, classes: int, scales: Sequence[int] = (2,), *, origin: Origin = "center"
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         if not scales or min(scales) < 1:
             raise ValueError(f"scales: expected positive whole numbers, got {list(scales)}")
-        check_origin(origin)
-        self.origin: Origin = origin
         self.scale = prod(scales)
         layers: list[nn.Module] = []
         for scale in scales:
@@ -49,8 +48,6 @@ class PixelShuffle(Upsampler):
             in_channels = classes
         self.layers = nn.Sequential(*layers, nn.Conv2d(classes, classes, 3, padding=1))
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> BilinearField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> BilinearField:
         """See `Upsampler`; both maps are the features."""
         return BilinearField(self.layers(features), size, self.origin)

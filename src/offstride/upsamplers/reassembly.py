@@ -18,6 +18,7 @@ from torch import Tensor
 
 from offstride.field import LogitField
 from offstride.ops.grid import coordinate_dtype
+from offstride.upsamplers.render import render
 
 Index = TypeVar("Index", int, Tensor)
 
@@ -50,11 +51,25 @@ class WeightedWindowField(LogitField):
         weights = self.weights(start, stop)
         neighbours = window_rows(self.scores, self.size, self.width, (start, stop))
         total = None
-        for weight, found in zip(weights.unbind(1), neighbours, strict=True):
-            part = weight[:, None] * found
+        for weight, neighbour in zip(weights.unbind(1), neighbours, strict=True):
+            part = weight[:, None] * neighbour
             total = part if total is None else total + part
         assert total is not None
         return total.to(coordinate_dtype(total.dtype))
+
+
+@render.register
+def _windows(field: WeightedWindowField) -> Tensor:
+    (h, w), (H, W), K = field.scores.shape[2:], field.size, field.width
+    padded = F.pad(field.scores, (K // 2,) * 4)
+    y, x = centres(H, h, padded), centres(W, w, padded)
+    total = None
+    for place, weight in enumerate(field.weights(0, H).unbind(1)):
+        i, j = divmod(place, K)
+        part = weight[:, None] * padded.index_select(2, y + i).index_select(3, x + j)
+        total = part if total is None else total + part
+    assert total is not None
+    return total
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LogitField, resized
 from offstride.layers import convolution
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler
+from offstride.ops.grid import Origin
+from offstride.upsamplers.base import Compared, Size, Upsampler
 from offstride.upsamplers.bilinear import Bilinear
 
 
@@ -32,6 +32,8 @@ class Residual(Upsampler):
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
 
+    compared_as = (Compared("scores of features of stride 4, added to the coarse ones", "Long et al. 2015"),)
+
     def __init__(
         self,
         classes: int,
@@ -41,11 +43,9 @@ class Residual(Upsampler):
         channels: int = 32,
         origin: Origin = "center",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         if channels < 1:
             raise ValueError(f"channels: expected a positive whole number, got {channels}")
-        check_origin(origin)
-        self.origin: Origin = origin
         self.upsample = Bilinear(origin=origin) if upsample is None else upsample
         if not self.upsample.reads_scores:
             raise ValueError(f"upsampler: expected one that reads scores, got {type(self.upsample).__name__}")
@@ -56,9 +56,7 @@ class Residual(Upsampler):
         nn.init.zeros_(self.classify.weight)
         nn.init.zeros_(self.classify.bias)  # type: ignore[arg-type]
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`.
 
         Raises:
@@ -72,3 +70,7 @@ class Residual(Upsampler):
             guides = guides._replace(image=resized(guides.image, grid))
         coarse = self.upsample(scores, features, grid, guides).dense()
         return BilinearField(coarse + fine, size, self.origin)
+
+    def shortest_side(self, stride: int, fine: int = 1) -> int:
+        """That of the upsampler to the grid of the fine feature."""
+        return self.upsample.shortest_side(stride, self.stride)

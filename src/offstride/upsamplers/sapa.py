@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import LogitField
-from offstride.ops.grid import Origin, check_origin, coordinate_dtype
-from offstride.upsamplers.base import Upsampler, to_image
+from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
 from offstride.upsamplers.reassembly import ReassembledField, window_rows
 
 
@@ -34,6 +34,8 @@ class SAPA(Upsampler):
         ValueError: If an argument is out of range, or the backbone has no feature of that stride.
     """
 
+    compared_as = (Compared("SAPA, then bilinear", "Lu et al. 2022"),)
+
     def __init__(
         self,
         in_channels: int,
@@ -43,13 +45,11 @@ class SAPA(Upsampler):
         embedding: int = 64,
         origin: Origin = "center",
     ) -> None:
-        super().__init__()
+        super().__init__(origin)
         if window < 1 or window % 2 == 0:
             raise ValueError(f"window: expected a positive odd number, got {window}")
         if embedding < 1:
             raise ValueError(f"embedding: expected a positive whole number, got {embedding}")
-        check_origin(origin)
-        self.origin: Origin = origin
         self.window = window
         self.level = level_of_stride(levels, guide_stride)
         guide_channels = levels[self.level].channels
@@ -66,11 +66,9 @@ class SAPA(Upsampler):
         size = (guide.shape[2], guide.shape[3])
         queries = queries.to(coordinate_dtype(queries.dtype))
         rows = window_rows(keys, size, self.window, (0, size[0]))
-        return torch.stack([(queries * found).sum(1) for found in rows], 1).softmax(1)
+        return torch.stack([(queries * neighbour).sum(1) for neighbour in rows], 1).softmax(1)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`; raises a `ValueError` without the features of a backbone."""
         if not guides.levels:
             raise ValueError("guides: expected the features of the backbone for SAPA, got none")

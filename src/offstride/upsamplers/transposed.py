@@ -4,14 +4,16 @@
 Shapes: B batch, C classes, h×w coarse grid, s the factor, H×W image.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField, SubpixelField
-from offstride.ops.grid import Origin, check_origin
-from offstride.upsamplers.base import Upsampler, to_image
+from offstride.ops.grid import Origin
+from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
 
 _NEIGHBOURS = 3  # coarse rows, and columns, that the window of a coarse pixel is made of
 
@@ -36,12 +38,12 @@ class TransposedConvolution(Upsampler):
         ValueError: If the scale is out of range.
     """
 
+    compared_as = (Compared("transposed convolution ×8, then bilinear", "Long et al. 2015", options={"scale": 8}),)
+
     def __init__(self, classes: int, scale: int = 8, separate: bool = False, *, origin: Origin = "center") -> None:
-        super().__init__()
+        super().__init__(origin)
         if scale < 1:
             raise ValueError(f"scale: expected a positive whole number, got {scale}")
-        check_origin(origin)
-        self.origin: Origin = origin
         self.scale, self.classes = scale, classes
         kernel = bilinear_kernel(scale)
         weight = torch.zeros(classes, 1 if separate else classes, *kernel.shape)
@@ -49,15 +51,18 @@ class TransposedConvolution(Upsampler):
             weight[c, 0 if separate else c] = kernel
         self.weight = nn.Parameter(weight)
 
-    def forward(
-        self, scores: Tensor, features: Tensor, size: tuple[int, int], guides: Guides = NO_GUIDES
-    ) -> LogitField:
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
         """See `Upsampler`; `features` are not used."""
         B, C, h, w = scores.shape
         codes = F.unfold(scores, _NEIGHBOURS, padding=1).view(B, _NEIGHBOURS**2 * C, h, w)
         covered = (min(size[0], self.scale * h), min(size[1], self.scale * w))
         bias = self.weight.new_zeros(self.scale, self.scale, C)
         return to_image(SubpixelField(codes, self._windows(), bias, covered), size, self.origin)
+
+    @classmethod
+    def start_options(cls, factor: int) -> dict[str, Any]:
+        """A kernel for the whole factor."""
+        return {"scale": factor}
 
     def _windows(self) -> Tensor:
         """`(s, s, C, 9C)` what the 3×3 scores around a coarse pixel, class by class, add to its window."""

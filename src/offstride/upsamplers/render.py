@@ -1,11 +1,11 @@
-"""Fields as tensors, in operators that every runtime knows, whatever the size of the image.
+"""Rendering of whole fields for export: in operators that every runtime knows, for images of any size.
 
-`LogitField.rows` renders bands from just the coarse rows that they need. A graph that is to run elsewhere renders
-everything at once instead: interpolation is one resize, location-aware sampling one `grid_sample`, a window of fine
-pixels one convolution and a pixel shuffle.
+`LogitField.rows` renders bands from just the coarse rows that they need. An exported graph renders everything at once
+instead: interpolation is one resize, location-aware sampling one `grid_sample`, a window of fine pixels one convolution
+and a pixel shuffle. A new kind of field registers its rendering in its own file, with `@render.register`.
 
-Shapes: B batch, C classes, h×w coarse grid, H×W image, M offset groups, K width of a window. Every size may be a symbol
-of `torch.export`: nothing here decides anything by it.
+Shapes: B batch, C classes, h×w coarse grid, H×W image, M offset groups. Every size may be a symbol of `torch.export`:
+nothing here branches on one.
 """
 
 from functools import singledispatch
@@ -26,14 +26,13 @@ from offstride.field import (
 from offstride.ops.crop import top_left
 from offstride.ops.grid import Origin, nearest
 from offstride.ops.interpolate import whole_bilinear
-from offstride.upsamplers.reassembly import WeightedWindowField, centres
 
 
 @singledispatch
 def render(field: LogitField) -> Tensor:
     """All scores of a field: `(B, C, H, W)`, equal to `field.dense()` up to rounding.
 
-    A kind that is not known here is rendered by its own `dense`, which may settle for one size.
+    A kind that is not registered is rendered by its own `dense`, which may fix the size of the image.
     """
     return field.dense()
 
@@ -78,20 +77,6 @@ def _subpixel(field: SubpixelField) -> Tensor:
     if field.temperature is not None:
         windows = windows / field.temperature
     return top_left(F.pixel_shuffle(windows, r), field.size)
-
-
-@render.register
-def _windows(field: WeightedWindowField) -> Tensor:
-    (h, w), (H, W), K = field.scores.shape[2:], field.size, field.width
-    padded = F.pad(field.scores, (K // 2,) * 4)
-    y, x = centres(H, h, padded), centres(W, w, padded)
-    total = None
-    for place, weight in enumerate(field.weights(0, H).unbind(1)):
-        i, j = divmod(place, K)
-        part = weight[:, None] * padded.index_select(2, y + i).index_select(3, x + j)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
 
 
 def _places(fine: int, coarse: int, origin: Origin, like: Tensor) -> Tensor:
