@@ -6,8 +6,8 @@ Started once for many recipes: two interpreters that load everything take longer
 import sys
 from pathlib import Path
 
-from offstride.cli.train import read_stages
 from offstride.train import fit_stages
+from offstride.train.reading import read_stages
 
 if __name__ == "__main__":
     for file in sorted(Path(sys.argv[1]).glob("*.yaml")):

@@ -12,12 +12,12 @@ import yaml
 from offstride.cli.compare_report import Asked, Contestant, report
 from offstride.cli.console import progress_bar, write_text
 from offstride.cli.runs import kept_basis, run_training
-from offstride.cli.train import read_stages
 from offstride.cli.variants import Variant
 from offstride.compare import ImageCounts, count_images
 from offstride.data import SampleSet
 from offstride.train import Recipe, build_split, read_history
 from offstride.train.claim import claim
+from offstride.train.reading import read_stages
 
 SMOOTHED = 10
 """Steps that a point of the curve of the loss is the mean of."""

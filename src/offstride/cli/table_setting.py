@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from offstride.backbones import Backbone
-from offstride.cli.train import read_stages
 from offstride.train import ModelRecipe, Recipe
 from offstride.train.claim import FREE
+from offstride.train.reading import read_stages
 from offstride.train.recipe_file import EVALUATE, RecipeFile
 
 

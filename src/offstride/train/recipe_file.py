@@ -83,10 +83,26 @@ def resolved(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def training_chain(path: str | Path) -> list[RecipeFile]:
     """The recipes that are trained one after another, the file's own last."""
-    found = [load_recipe_file(path)]
-    while (before := found[0].after) is not None:
-        found.insert(0, load_recipe_file(before))
-    return found
+    chain = [load_recipe_file(path)]
+    while (before := chain[0].after) is not None:
+        chain.insert(0, load_recipe_file(before))
+    return chain
+
+
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Contents of recipe files laid over each other setting by setting; `after` of the last that names one."""
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        if "after" in layer:
+            settings.get("model", {}).pop("start_parts", None)  # of what another one was after
+        for name, value in layer.items():
+            if name in SECTIONS or name == "evaluate":
+                settings[name] = {**settings.get(name, {}), **value}
+                if "steps" in value and "epochs" not in value:
+                    settings[name].pop("epochs", None)  # they would win
+            elif name == "after":
+                settings[name] = value
+    return settings
 
 
 def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> RecipeFile:
@@ -96,7 +112,7 @@ def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> Re
     layers: dict[Path, dict[str, Any]] = {}
     for path in paths:
         _lay(path, layers, ())
-    settings, own = _merged(layers.values()), layers[paths[-1]]
+    settings, own = merged(layers.values()), layers[paths[-1]]
     recipe = {name: settings[name] for name in SECTIONS if name in settings}
     if expand_preset and "preset" in recipe.get("model", {}):
         recipe["model"] = _expanded(recipe["model"], paths[-1])
@@ -116,28 +132,28 @@ def _lay(path: Path, layers: dict[Path, dict[str, Any]], above: tuple[Path, ...]
         raise ValueError(f"base: {_arrow((*above, path))} is a circle")
     if path in layers:
         return
-    found = _read(path, above)
-    for below in (*found.get("base", ()), *([found["same"]] if "same" in found else ())):
+    content = _read(path, above)
+    for below in (*content.get("base", ()), *([content["same"]] if "same" in content else ())):
         _lay(below, layers, (*above, path))
-    layers[path] = found
+    layers[path] = content
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """One file, checked, with the paths that it names made absolute."""
     try:
-        found = yaml.load(path.read_text(), _LOADER)
+        content = yaml.load(path.read_text(), _LOADER)
     except (OSError, UnicodeDecodeError) as error:
         named = f", which {above[-1]} names," if above else ""
         raise ValueError(f"recipe {path}{named} cannot be read: {getattr(error, 'strerror', error)}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"recipe {path}: expected YAML: {error}") from error
-    found = {} if found is None else found
-    _check_keys(path, "", found, _TOP)
-    for name, part in found.items():
+    content = {} if content is None else content
+    _check_keys(path, "", content, _TOP)
+    for name, part in content.items():
         _check_section(path, name, part)
-    if "same" in found and (beside := sorted(found.keys() - {"same", "evaluate", "table"})):
+    if "same" in content and (beside := sorted(content.keys() - {"same", "evaluate", "table"})):
         raise ValueError(f"recipe {path}: expected evaluate and table alone beside same, got {', '.join(beside)}")
-    return {**found, **_named_files(path, found)}
+    return {**content, **_named_files(path, content)}
 
 
 def _check_section(path: Path, name: str, part: Any) -> None:
@@ -148,41 +164,25 @@ def _check_section(path: Path, name: str, part: Any) -> None:
         _check_keys(path, name, part, known[name])
 
 
-def _check_keys(path: Path, section: str, found: Any, known: Iterable[str]) -> None:
+def _check_keys(path: Path, section: str, content: Any, known: Iterable[str]) -> None:
     where = f"recipe {path}: {section}".rstrip(": ")
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{where}: expected names and values, got {found!r}")
-    if unknown := sorted(str(key) for key in found if key not in tuple(known)):
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where}: expected names and values, got {content!r}")
+    if unknown := sorted(str(key) for key in content if key not in tuple(known)):
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
 
 
-def _named_files(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+def _named_files(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """`base`, `after` and `same` as absolute paths, as far as they are there."""
     named: dict[str, Any] = {}
     for key in ("base", "after", "same"):
-        if key in found:
-            names = found[key] if key == "base" and isinstance(found[key], list) else [found[key]]
+        if key in content:
+            names = content[key] if key == "base" and isinstance(content[key], list) else [content[key]]
             if not all(isinstance(name, str) for name in names):
-                raise ValueError(f"recipe {path}: {key}: expected the path of a recipe file, got {found[key]!r}")
+                raise ValueError(f"recipe {path}: {key}: expected the path of a recipe file, got {content[key]!r}")
             paths = [(path.parent / name).resolve() for name in names]
             named[key] = paths if key == "base" else paths[0]
     return named
-
-
-def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sections merged setting by setting; `after` of the last that names one."""
-    found: dict[str, Any] = {}
-    for layer in layers:
-        if "after" in layer:
-            found.get("model", {}).pop("start_parts", None)  # of what another one was after
-        for name, value in layer.items():
-            if name in SECTIONS or name == "evaluate":
-                found[name] = {**found.get(name, {}), **value}
-                if "steps" in value and "epochs" not in value:
-                    found[name].pop("epochs", None)  # they would win
-            elif name == "after":
-                found[name] = value
-    return found
 
 
 def _expanded(model: dict[str, Any], path: Path) -> dict[str, Any]:
