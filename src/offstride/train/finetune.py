@@ -52,10 +52,8 @@ def _recipe(model: Segmenter, checkpoint: Path, upsampler: str, options: Mapping
     config = model.config
     origin = config.upsampler_options.get("origin", "center")
     kept = {model.part_of(name) for name in model.state_dict()} - {"upsampler"}
-    settings = config.to_dict() | {
+    settings = config.settings() | {
         "upsampler": upsampler,
         "upsampler_options": start_options(upsampler, options, origin, config.classes, model.head.out_stride),
-        "start": checkpoint,
-        "start_parts": sorted(kept),
     }
-    return ModelRecipe(**{name: value for name, value in settings.items() if name not in ("classes", "mean", "std")})
+    return ModelRecipe(**settings, start=checkpoint, start_parts=sorted(kept))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from offstride.losses import LossConfig
+from offstride.models.config import Architecture
 from offstride.models.presets import preset_config
 
 DataName = Literal[
@@ -82,11 +83,11 @@ class DataRecipe:
 
 
 @dataclass(frozen=True)
-class ModelRecipe:
-    """Which model to build; the number of classes and the normalisation follow from data and backbone.
+class ModelRecipe(Architecture):
+    """Which model to build, and from which weights; the number of classes and the normalisation follow from data and
+    backbone.
 
     Args:
-        backbone: Any timm model with `features_only`, or one of ours.
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
         basis: File with a basis of the labels, which DUpsampling starts from (`offstride fit-upsampling` writes it).
         start: Model file of an earlier run, whose weights training starts from: after a pre-training with
@@ -94,18 +95,6 @@ class ModelRecipe:
         start_parts: Parts that are taken over from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler`
             and `auxiliary`: GFF's fusions start from a PSPNet. The file's model may have other parts beside them. Empty
             for the whole model.
-        output_stride: 8, 16 or 32, and more for cascades.
-        multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3).
-        cascade: Last block of a cascade: 5, 6 or 7 (DeepLabv3).
-        taps: Further features of the backbone, by name (DUpsampling).
-        head: See `ModelConfig`.
-        upsampler: Likewise.
-        fusion: Likewise.
-        auxiliary: Name of the backbone feature that feeds an auxiliary FCN head.
-        backbone_options: Passed on to timm.
-        head_options: Arguments of the head.
-        upsampler_options: Arguments of the upsampler.
-        fusion_options: Arguments of the fusion.
     """
 
     backbone: str = "mobilenetv2_100"
@@ -113,22 +102,11 @@ class ModelRecipe:
     basis: Path | None = None
     start: Path | None = None
     start_parts: list[str] = field(default_factory=list)
-    output_stride: int = 16
-    multi_grid: list[int] | None = None
-    cascade: int | None = None
-    taps: list[str] = field(default_factory=list)
-    head: str = "fcn"
-    upsampler: str = "bilinear"
-    fusion: str | None = None
-    auxiliary: str | None = None
-    backbone_options: dict[str, Any] = field(default_factory=dict)
-    head_options: dict[str, Any] = field(default_factory=dict)
-    upsampler_options: dict[str, Any] = field(default_factory=dict)
-    fusion_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.basis is not None and self.takes_over("upsampler"):
-            raise ValueError(f"basis: expected none beside start, whose weights replace it, got {self.basis}")
+            raise ValueError(f"basis: cannot be combined with start, whose weights replace it, got {self.basis}")
 
     @classmethod
     def from_preset(cls, name: str, **settings: Any) -> Self:
@@ -138,13 +116,6 @@ class ModelRecipe:
             ValueError: If there is no such model.
         """
         return cls(**{**preset_settings(name), **settings})
-
-    def settings(self) -> dict[str, Any]:
-        """The fields of `ModelConfig`."""
-        values = asdict(self)
-        for name in ("pretrained", "basis", "start", "start_parts"):
-            del values[name]
-        return values
 
     def takes_over(self, part: str) -> bool:
         """Whether a part starts from `start`."""
@@ -165,8 +136,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such model.
     """
-    values = preset_config(name).to_dict()
-    return {key: value for key, value in values.items() if key not in ("classes", "mean", "std")}
+    return preset_config(name).settings()
 
 
 @dataclass(frozen=True)
