@@ -1,5 +1,8 @@
 """From recipe files and words to recipes: what lies over what, presets, lengths, numbers as people write them."""
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 
@@ -106,3 +109,28 @@ def test_changes_lie_over_the_files_of_the_last_stage(recipes):
     assert (second.schedule.steps, second.schedule.freeze_norm, second.optimizer.power) == (9, "all", 1.0)
     (recipes / "long.yaml").write_text("schedule: {epochs: 80}")
     assert read_stages([recipes / "long.yaml"], [], changes)[-1].schedule.epochs is None
+
+
+TOY = """
+import sys
+from pathlib import Path
+from offstride.data.build import DATASETS, Source
+from offstride.data import Streets
+
+DATASETS["toy"] = Source(lambda root, split: Streets(3, (40, 56), 0, split))
+
+from offstride.train import build_split
+from offstride.train.reading import read_recipe
+
+recipe = read_recipe(Path(sys.argv[1]))
+print(recipe.data.name, len(build_split(recipe.data, "train")))
+"""
+
+
+def test_a_line_in_the_registry_makes_a_data_set_that_recipes_name(tmp_path):
+    """In a process of its own: the names that recipes accept are those of the registry when `train` is imported."""
+    (tmp_path / "toy.yaml").write_text("data: {name: toy, root: somewhere}")
+    with pytest.raises(ValueError, match="toy"):
+        read_recipe(tmp_path / "toy.yaml")
+    command = [sys.executable, "-c", TOY, str(tmp_path / "toy.yaml")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == ["toy", "3"]

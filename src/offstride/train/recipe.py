@@ -2,26 +2,17 @@
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from offstride.data.build import DATASETS
 from offstride.losses import LossConfig
 from offstride.models.config import Architecture
 from offstride.models.presets import preset_config
 
-DataName = Literal[
-    "streets",
-    "folder",
-    "shards",
-    "camvid",
-    "voc2012",
-    "pascal_context59",
-    "pascal_context60",
-    "ade20k",
-    "cityscapes",
-    "coco_stuff10k",
-    "coco_stuff164k",
-    "coco_voc",
-]
+if TYPE_CHECKING:
+    DataName = str
+else:
+    DataName = Literal[tuple(DATASETS)]
 """Data sets that recipes name; `offstride.data.build_dataset` opens them."""
 
 
