@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from offstride.cli.compare_runs import Contest
 from offstride.cli.main import main
-from offstride.cli.variants import VARIANTS, read_variant
+from offstride.experiments.contest import Contest
+from offstride.experiments.variants import VARIANTS, read_variant
 from offstride.models.parts import UPSAMPLERS
 from offstride.train import build_model, build_split
 
@@ -123,13 +123,14 @@ def _write_street(root: Path) -> None:
 
 
 def contest(recipe: Path, output: Path, names: list[str]) -> Contest:
-    from offstride.cli.compare_report import Asked
     from offstride.compare import Resampling
+    from offstride.experiments.report import Scoring
+    from offstride.experiments.store import Store
     from offstride.inference import InferenceProtocol
 
     settings = dict(word.removeprefix("--").split("=") for word in SMALL)
-    asked = Asked(output, "val", InferenceProtocol(), Resampling())
-    return Contest([read_variant(name) for name in names], 1, settings, [recipe], asked)
+    scoring = Scoring("val", InferenceProtocol(), Resampling())
+    return Contest([read_variant(name) for name in names], 1, settings, [recipe], scoring, Store(output))
 
 
 def test_all_methods_of_a_seed_start_from_the_same_weights(recipe, tmp_path):

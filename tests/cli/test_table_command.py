@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from offstride.cli.main import main
-from offstride.cli.table_readme import readme
-from offstride.cli.table_setting import Setting
+from offstride.experiments.overview import readme
+from offstride.experiments.setting import Setting
 
 BASE = {
     "data": {"name": "streets", "count": 4, "val_count": 2, "size": [40, 56], "crop": [32, 32], "workers": 0},

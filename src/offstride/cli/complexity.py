@@ -1,12 +1,9 @@
 """`offstride complexity`: what a model costs, and what the papers print about theirs."""
 
 import json
-import statistics
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,11 +11,11 @@ from rich.table import Table
 
 from offstride.cli.console import pick_device, progress_bar
 from offstride.data.catalog import CAMVID, STREETS
-from offstride.field import argmax
 from offstride.models import Segmenter, create_model
 from offstride.models.complexity import Complexity, complexity
 from offstride.models.presets import PRESETS
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
+from offstride.models.timing import timed
 from offstride.train.reading import read_recipe
 
 _CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
@@ -82,26 +79,6 @@ def _figures(name: str, found: Complexity) -> dict[str, Any]:
         "macs": found.macs,
         "flops": found.flops,
         "activation_bytes": found.activation_bytes,
-    }
-
-
-@torch.inference_mode()
-def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
-    """Median time from an image to its label map, in at most so many seconds once the first is done."""
-    device = next(model.parameters()).device
-    image = torch.rand(1, model.backbone.in_channels, *size, device=device)
-    spent: list[float] = []
-    argmax(model.field(image))
-    start = time.perf_counter()
-    while len(spent) < 3 or (time.perf_counter() - start < seconds and len(spent) < 100):
-        begun = time.perf_counter()
-        argmax(model.field(image)).sum().item()  # waits for the device
-        spent.append(time.perf_counter() - begun)
-    return {
-        "frames_per_second": 1 / statistics.median(spent),
-        "timed": len(spent),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -1,13 +1,13 @@
-"""What commands share: devices, progress and files that appear whole or not at all."""
+"""What commands share: devices, progress, and what they say while they work."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from offstride.files import write_text as write_text
 
 Report = Callable[[int, int], None]
 
@@ -30,7 +30,7 @@ def pick_device(name: str) -> torch.device:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """A progress bar on standard error, in a terminal only; yields what is to be called with the done and the total."""
+    """A progress bar on standard error, in a terminal only; yields a progress callback: `report(done, total)`."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -38,9 +38,6 @@ def progress_bar(title: str) -> Iterator[Report]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+def announce(text: str) -> None:
+    """Print a line on standard error."""
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from offstride.cli.bound_tables import Bound, Learned, direct_table, learned_table, save_bounds
-from offstride.cli.console import Report, pick_device, progress_bar, write_text
+from offstride.cli.console import Report, pick_device, progress_bar
 from offstride.data import LabelMaps, SampleSet, build_dataset
 from offstride.evaluate import (
     Coarse,
@@ -26,6 +26,7 @@ from offstride.evaluate import (
     mean_and_deviation,
     reconstruction_bounds,
 )
+from offstride.files import write_text
 from offstride.upsamplers import LabelBasis, fit_label_basis
 
 

@@ -1,14 +1,15 @@
 """The overview of all recipes, `recipes/README.md`, and the results that it shows, `recipes/results.json`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from offstride.cli.console import write_text
-from offstride.cli.table_rows import FIGURES, PaperTable, Row, read_tables
-from offstride.cli.table_view import NOTHING, described
+from offstride.experiments.figures import Summary
+from offstride.experiments.setting import Setting, described
+from offstride.experiments.tables import FIGURES, PaperTable, TableRow, read_tables
+from offstride.files import write_text
 
 RESULTS = "results.json"
 _HEAD = """# Recipes
@@ -62,6 +63,20 @@ def record(path: Path, result: dict[str, Any]) -> None:
     write_text(path, json.dumps(sorted([*others, result], key=_key), indent=1, ensure_ascii=False) + "\n")
 
 
+def as_data(
+    table: PaperTable, ours: Sequence[Mapping[str, Summary]], setting: Setting, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """A table as JSON holds it: rows by the name of their recipe file."""
+    rows: dict[str, Any] = {}
+    for row, figures in zip(table.rows, ours, strict=True):
+        if row.file is not None and figures:
+            rows[row.file.path.name] = {
+                name: {"mean": figure.mean, "sd": figure.deviation, "values": list(figure.values)}
+                for name, figure in figures.items()
+            }
+    return {"table": table.name, "setting": dict(setting.differs), "seeds": list(seeds), "rows": rows}
+
+
 def _key(result: Mapping[str, Any]) -> tuple[str, str]:
     return result["table"], json.dumps(result["setting"], sort_keys=True)
 
@@ -80,15 +95,15 @@ def _section(table: PaperTable, results: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *_elsewhere(table, results)]) + "\n"
 
 
-def _link(row: Row, paper: str, number: str) -> str:
+def _link(row: TableRow, paper: str, number: str) -> str:
     if row.file is None:
-        return NOTHING
+        return "–"
     name = row.file.path.name
     server = " *server*" if row.measure == "server" else ""
     return f"[{name.removesuffix('.yaml')}]({paper}/{number}/{name}){server}"
 
 
-def _published(row: Row) -> str:
+def _published(row: TableRow) -> str:
     return ", ".join(_figure(name, value) for name, value in row.published.items())
 
 
@@ -99,9 +114,9 @@ def _figure(name: str, value: Any) -> str:
     return f"{figure.title} {value:.{figure.digits}f} {figure.unit}".removesuffix(" %").rstrip()
 
 
-def _ours(row: Row, rows: Mapping[str, Any]) -> str:
-    found = {} if row.file is None else rows.get(row.file.path.name, {})
-    return ", ".join(_own(name, figure) for name, figure in found.items())
+def _ours(row: TableRow, rows: Mapping[str, Any]) -> str:
+    figures = {} if row.file is None else rows.get(row.file.path.name, {})
+    return ", ".join(_own(name, figure) for name, figure in figures.items())
 
 
 def _own(name: str, figure: Mapping[str, Any]) -> str:

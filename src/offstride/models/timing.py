@@ -1,0 +1,30 @@
+"""How fast a model is."""
+
+import statistics
+import time
+from typing import Any
+
+import torch
+
+from offstride.field import argmax
+from offstride.models.segmenter import Segmenter
+
+
+@torch.inference_mode()
+def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
+    """Median time from an image to its label map, in at most so many seconds once the first is done."""
+    device = next(model.parameters()).device
+    image = torch.rand(1, model.backbone.in_channels, *size, device=device)
+    spent: list[float] = []
+    argmax(model.field(image))
+    start = time.perf_counter()
+    while len(spent) < 3 or (time.perf_counter() - start < seconds and len(spent) < 100):
+        begun = time.perf_counter()
+        argmax(model.field(image)).sum().item()  # waits for the device
+        spent.append(time.perf_counter() - begun)
+    return {
+        "frames_per_second": 1 / statistics.median(spent),
+        "timed": len(spent),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+    }
