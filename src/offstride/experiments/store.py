@@ -27,6 +27,8 @@ LAST = "last.safetensors"
 CPU = torch.device("cpu")
 Report = Callable[[int, int], None]
 """Progress callback: `report(done, total)`."""
+Progress = Callable[[str], AbstractContextManager[Report]]
+"""Progress bars: takes a title, gives a context with a progress callback."""
 
 
 @contextmanager
@@ -71,13 +73,13 @@ class Store:
         folder: The folder; each run has a directory of its own in it, label bases lie in `bases`.
         device: Where models are scored.
         announce: Called with a line of text before anything that takes a while.
-        progress: Progress bars: takes a title, gives a context with a progress callback.
+        progress: Progress bars.
     """
 
     folder: Path
     device: torch.device = CPU
     announce: Callable[[str], None] = lambda text: None
-    progress: Callable[[str], AbstractContextManager[Report]] = no_progress
+    progress: Progress = no_progress
 
     def load(self, model: Path, output_stride: int | None = None) -> Segmenter:
         """A model file, on the device where models are scored.

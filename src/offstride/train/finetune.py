@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
+
+from offstride.data import EvalTransform, SampleSet
 from offstride.models import Segmenter
 from offstride.models.parts import UPSAMPLERS
 from offstride.replace.choice import start_options
-from offstride.train.recipe import ModelRecipe
+from offstride.train.fit import build_model
+from offstride.train.recipe import ModelRecipe, Recipe
+
+ROUNDING = 1e-4
+"""Largest difference of scores, as a share of their range, that is rounding."""
 
 
 def with_new_upsampler(
@@ -57,3 +64,31 @@ def _recipe(model: Segmenter, checkpoint: Path, upsampler: str, options: Mapping
         "upsampler_options": start_options(upsampler, options, origin, config.classes, model.head.out_stride),
     }
     return ModelRecipe(**settings, start=checkpoint, start_parts=sorted(kept))
+
+
+class Start(NamedTuple):
+    """A model with a new upsampler before training, beside the original.
+
+    Attributes:
+        replaced: Name of the original's upsampler.
+        parameters: Number of parameters of the new one.
+        difference: Largest difference of their scores on an image.
+        equal: Whether that is rounding.
+    """
+
+    replaced: str
+    parameters: int
+    difference: float
+    equal: bool
+
+
+@torch.no_grad()
+def difference_at_start(recipe: Recipe, checkpoint: Path, dataset: SampleSet) -> Start:
+    """How far the scores of the first image of a data set are from those of the model in a file, before training."""
+    original, model = Segmenter.load(checkpoint), build_model(recipe, dataset.classes).eval()
+    image = EvalTransform(model.mean, model.std)(dataset[0])[0][None]
+    expected = original(image)
+    difference = float((model(image) - expected).abs().max())
+    parameters = sum(parameter.numel() for parameter in model.upsampler.parameters())
+    equal = difference <= ROUNDING * float(expected.max() - expected.min())
+    return Start(original.config.upsampler, parameters, difference, equal)
