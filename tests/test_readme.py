@@ -8,7 +8,7 @@ import pytest
 
 from offstride.cli import evaluate, finetune_upsampling, predict, train
 from offstride.cli.main import COMMANDS
-from offstride.train.reading import parse_stages, split_arguments
+from offstride.train.reading import parse_stages, split_arguments, split_settings
 
 ROOT = Path(__file__).parents[1]
 PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict}
@@ -44,7 +44,7 @@ def test_commands_parse(line):
     arguments = line[len(name.split()) :]
     if name == "train" and "--help" not in arguments:
         files, words = split_arguments(arguments)
-        assert parse_stages(train._parser("offstride train"), [ROOT / file for file in files], words)
+        assert parse_stages(train._parser("offstride train"), [ROOT / file for file in files], *split_settings(words))
     elif name in PARSERS:
         PARSERS[name]._parser(name).parse_args(arguments)
 

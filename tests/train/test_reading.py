@@ -5,9 +5,17 @@ import sys
 
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 
 from offstride.train import ModelRecipe
-from offstride.train.reading import read_recipe, read_stages, split_arguments
+from offstride.train.reading import (
+    add_recipe,
+    parse_stages,
+    read_recipe,
+    read_stages,
+    split_arguments,
+    split_settings,
+)
 
 FIRST = {"model": {"backbone": "test_resnet", "head_options": {"channels": 8}}, "schedule": {"steps": 2}}
 
@@ -39,21 +47,21 @@ def test_files_and_settings_are_told_apart(words, files, settings):
 
 
 def test_settings_win_over_files_wherever_they_stand(recipes):
-    stages = read_stages([recipes / "second.yaml"], ["--optimizer.learning_rate=1e-3", "--data.repeat=[car]"])
+    stages = read_stages([recipes / "second.yaml"], {"optimizer.learning_rate": "1e-3", "data.repeat": "[car]"})
     assert [stage.optimizer.learning_rate for stage in stages] == [0.001, 0.001]
     assert [stage.data.repeat for stage in stages] == [["car"], ["car"]]
 
 
-@pytest.mark.parametrize("word", [["--model.preset=pspnet_resnet18"], ["--model.preset", "pspnet_resnet18"]])
-def test_a_preset_on_the_command_line_stands_for_its_settings(recipes, word):
+def test_a_preset_among_the_settings_stands_for_its_own(recipes):
     """For all of them: what a recipe says of its own head would not fit; other settings replace them, wherever."""
-    first, second = read_stages([recipes / "second.yaml"], [*word, "--model.pretrained=true"])
+    preset = {"model.preset": "pspnet_resnet18"}
+    first, second = read_stages([recipes / "second.yaml"], {**preset, "model.pretrained": "true"})
     assert first.model == second.model == ModelRecipe.from_preset("pspnet_resnet18", pretrained=True)
     assert second.schedule.freeze_norm == "all"
-    for words in ([*word, "--model.output_stride=16"], ["--model.output_stride=16", *word]):
-        assert read_stages([], words)[-1].model == ModelRecipe.from_preset("pspnet_resnet18", output_stride=16)
+    for settings in ({**preset, "model.output_stride": "16"}, {"model.output_stride": "16", **preset}):
+        assert read_stages([], settings)[-1].model == ModelRecipe.from_preset("pspnet_resnet18", output_stride=16)
     with pytest.raises(ValueError, match="got 'pspnet'"):
-        read_stages([], ["--model.preset=pspnet"])
+        read_stages([], {"model.preset": "pspnet"})
 
 
 def test_a_recipe_of_a_finished_run_is_one(recipes):
@@ -87,28 +95,39 @@ def test_the_newer_settings_of_a_recipe_are_read(tmp_path):
             assert getattr(getattr(recipe, section), name) == value
 
 
-@pytest.mark.parametrize(
-    ("words", "epochs"),
-    [
-        (["--schedule.steps=3"], None),
-        (["--schedule.steps", "3"], None),
-        (["--schedule.steps=3", "--schedule.epochs=2"], 2),
-    ],
-)
-def test_steps_on_the_command_line_replace_a_recipes_epochs(tmp_path, words, epochs):
+def test_steps_among_the_settings_replace_a_recipes_epochs(tmp_path):
     (tmp_path / "long.yaml").write_text("schedule: {epochs: 80}\n")
-    schedule = read_stages([tmp_path / "long.yaml"], words)[-1].schedule
-    assert (schedule.steps, schedule.epochs) == (3, epochs)
+    for more, epochs in (({}, None), ({"schedule.epochs": "2"}, 2)):
+        schedule = read_stages([tmp_path / "long.yaml"], {"schedule.steps": "3", **more})[-1].schedule
+        assert (schedule.steps, schedule.epochs) == (3, epochs)
+
+
+def test_settings_on_a_command_line_are_told_from_other_words(recipes):
+    words = ["--data.repeat+=sofa", "--output=a.b", "--data.repeat+", "chair", "--resume", "--loss.ohem", "--x"]
+    with pytest.raises(ValueError, match=r"loss\.ohem: expected a value"):
+        split_settings(words)
+    settings, others = split_settings(words[:5])
+    assert others == ["--output=a.b", "--resume"]
+    stages = parse_stages(_train_parser(), [recipes / "first.yaml"], settings, others)
+    assert (stages[0].data.repeat, stages[0].output, stages[0].resume) == (["sofa", "chair"], "a.b", True)
+
+
+def _train_parser():
+    parser = ArgumentParser(exit_on_error=False)
+    add_recipe(parser)
+    parser.add_argument("--output")
+    parser.add_argument("--resume", action="store_true")
+    return parser
 
 
 def test_changes_lie_over_the_files_of_the_last_stage(recipes):
     changes = {"model": {"upsampler": "lau", "head_options": {}}, "schedule": {"steps": 9}}
-    first, second = read_stages([recipes / "second.yaml"], ["--optimizer.power=1"], changes)
-    assert first == read_stages([recipes / "first.yaml"], ["--optimizer.power=1"])[0]
+    first, second = read_stages([recipes / "second.yaml"], {"optimizer.power": "1"}, changes)
+    assert first == read_stages([recipes / "first.yaml"], {"optimizer.power": "1"})[0]
     assert second.model == ModelRecipe(backbone="test_resnet", output_stride=8, upsampler="lau")
     assert (second.schedule.steps, second.schedule.freeze_norm, second.optimizer.power) == (9, "all", 1.0)
     (recipes / "long.yaml").write_text("schedule: {epochs: 80}")
-    assert read_stages([recipes / "long.yaml"], [], changes)[-1].schedule.epochs is None
+    assert read_stages([recipes / "long.yaml"], {}, changes)[-1].schedule.epochs is None
 
 
 TOY = """

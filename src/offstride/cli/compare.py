@@ -25,7 +25,8 @@ DEFAULT = "bilinear,pixel_shuffle,transposed,dupsampling,carafe,dysample,lau,lau
 
 def main(program: str, arguments: list[str]) -> int:
     """Train what is missing, score it, and report; or score and report on model files."""
-    settings, words = split_settings(arguments)
+    named, words = split_settings(arguments)
+    settings = dict(named)
     values = _parser(program).parse_args(words)
     _check(values, settings)
     resampling = Resampling(values.level, values.resamples, values.block)

@@ -12,7 +12,7 @@ from offstride.data import SampleSet
 from offstride.evaluate import Evaluation, evaluate
 from offstride.models import Segmenter
 from offstride.train import Recipe, build_split, fit, is_first_process, with_new_upsampler
-from offstride.train.finetune import difference_at_start
+from offstride.train.finetune import describe_start
 from offstride.train.reading import to_recipe
 from offstride.train.recipe_file import SECTIONS
 
@@ -35,7 +35,7 @@ def main(program: str, arguments: list[str]) -> int:
     recipe = _recipe(values)
     val_set = build_split(recipe.data, "val")
     if is_first_process():
-        announce(_start(recipe, values.checkpoint, val_set))
+        announce(describe_start(recipe, values.checkpoint, val_set))
     best = fit(recipe, values.output, resume=values.resume, title=f"fine-tuning {recipe.model.upsampler}")
     if is_first_process():
         files = {"before": values.checkpoint, "after": best}
@@ -50,18 +50,6 @@ def _recipe(values: Namespace) -> Recipe:
     if "upsampler" not in values.schedule.train_parts:
         raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
     return to_recipe(values, model=model)
-
-
-def _start(recipe: Recipe, checkpoint: Path, val_set: SampleSet) -> str:
-    """What will be trained, and how far the scores of an image are from the original's at first."""
-    start = difference_at_start(recipe, checkpoint, val_set)
-    settings = ", ".join(f"{name}={value!r}" for name, value in recipe.model.upsampler_options.items())
-    return (
-        f"upsampler  {recipe.model.upsampler}({settings}), {start.parameters:,} parameters, in place of "
-        f"{start.replaced}; all else is frozen\n"
-        f"at start   {'equals' if start.equal else 'differs from'} the original "
-        f"(largest difference {start.difference:.1e})"
-    )
 
 
 def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:

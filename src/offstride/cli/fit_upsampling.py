@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import progress_bar
 from offstride.data import build_dataset
 from offstride.evaluate import encode_dataset
-from offstride.experiments.bases import LabelFit, fit_windows
+from offstride.experiments.bases import fit_windows
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -25,14 +25,25 @@ def main(program: str, arguments: list[str]) -> int:
     folder = values.windows or values.output.with_suffix(".windows")
     with progress_bar("encoding label maps") as progress:
         shards = encode_dataset(dataset, folder, scale=values.scale, workers=values.workers, progress=progress)
-    encoded = time.perf_counter() - start
+    encoded = time.perf_counter()
     limits = {"hidden": values.hidden, "tolerance": values.tolerance}
     options = {"channels": values.channels, "steps": values.steps, "seed": values.seed}
     with progress_bar(f"fitting ({values.method})") as progress:
-        fitted = fit_windows(shards, values.method, **limits, **options, progress=progress)
-    fitted.code.save(values.output)
+        code, covariance = fit_windows(shards, values.method, **limits, **options, progress=progress)
+    code.save(values.output)
     reused = f" ({shards.reused} of {len(shards)} files reused)" if shards.reused else ""
-    Console().print(_figures(values, fitted, f"{encoded:.1f} s{reused}"))
+    figures = {
+        "windows": f"{covariance.windows:,}",
+        "distinct windows": f"{covariance.distinct:,}",
+        "runs of one label": f"{covariance.runs:,}",
+        "entries of a window": f"{covariance.size:,}",
+        "total variance": f"{covariance.total_variance:.4g}",
+        f"explained by {values.channels} channels ({values.method})": f"{100 * code.explained:.2f} %",
+        "time to encode": f"{encoded - start:.1f} s{reused}",
+        "time to fit": f"{time.perf_counter() - encoded:.1f} s",
+        "peak memory": f"{_peak_memory() / 2**30:.2f} GiB",
+    }
+    Console().print(_table(f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes", figures))
     print(values.output)
     return 0
 
@@ -73,20 +84,12 @@ def _parser(program: str) -> ArgumentParser:
     return result
 
 
-def _figures(values: Namespace, fitted: LabelFit, encoding: str) -> Table:
-    """What was learned from how much, and what it took."""
-    title = f"windows of {values.scale}×{values.scale} pixels, {fitted.classes} classes"
+def _table(title: str, figures: dict[str, str]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
     table.add_column("")
     table.add_column("", justify="right")
-    for name, count in fitted.figures.items():
-        table.add_row(name, f"{count:,}")
-    table.add_row("total variance", f"{fitted.total_variance:.4g}")
-    explained = f"{100 * fitted.code.explained:.2f} %"
-    table.add_row(f"explained by {values.channels} channels ({values.method})", explained)
-    table.add_row("time to encode", encoding)
-    table.add_row("time to fit", f"{fitted.seconds:.1f} s")
-    table.add_row("peak memory", f"{_peak_memory() / 2**30:.2f} GiB")
+    for name, text in figures.items():
+        table.add_row(name, text)
     return table
 
 

@@ -19,7 +19,8 @@ from offstride.train.reading import split_settings
 
 def main(program: str, arguments: list[str]) -> int:
     """List tables, write their overview, or run one."""
-    changes, words = split_settings(arguments)
+    named, words = split_settings(arguments)
+    changes = dict(named)
     values = _parser(program).parse_args(words)
     if values.readme:
         write_text(values.recipes / "README.md", readme(values.recipes))

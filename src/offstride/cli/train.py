@@ -8,13 +8,13 @@ from jsonargparse import (
 )
 
 from offstride.train import fit_stages, is_first_process
-from offstride.train.reading import add_recipe, parse_stages, split_arguments, to_recipe
+from offstride.train.reading import add_recipe, parse_stages, split_arguments, split_settings, to_recipe
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Train; recipes may come first without their `--recipe`."""
     files, words = split_arguments(arguments)
-    stages = parse_stages(_parser(program), files, words)
+    stages = parse_stages(_parser(program), files, *split_settings(words))
     last = stages[-1]
     best = fit_stages([to_recipe(stage) for stage in stages], last.output, resume=last.resume)
     if is_first_process():

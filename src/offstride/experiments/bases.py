@@ -1,8 +1,6 @@
 """What DUpsampling decodes with, learned from the labels of a data set."""
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
@@ -40,34 +38,10 @@ def _reported(maps: LabelMaps, progress: Report) -> Iterator[Tensor]:
         progress(index + 1, len(maps))
 
 
-@dataclass(frozen=True, eq=False)
-class LabelFit:
-    """What was learned from encoded label windows, and from how much.
-
-    Attributes:
-        code: The basis, or the auto-encoder.
-        figures: Sizes of what it was learned from, by what they count.
-        classes: Number of classes.
-        total_variance: Of the windows.
-        seconds: Time of the fit.
-    """
-
-    code: LabelBasis | LabelAutoencoder
-    figures: dict[str, int]
-    classes: int
-    total_variance: float
-    seconds: float
-
-
 def fit_windows(
-    shards: LabelShards,
-    method: Literal["pca", "sgd", "autoencoder"],
-    *,
-    hidden: int = 256,
-    tolerance: float = 1e-7,
-    **options: Any,
-) -> LabelFit:
-    """Learn from encoded label windows.
+    shards: LabelShards, method: Literal["pca", "sgd", "autoencoder"], *, hidden: int, tolerance: float, **options: Any
+) -> tuple[LabelBasis | LabelAutoencoder, LabelCovariance]:
+    """What is learned from encoded label windows, and the statistics that it is learned from.
 
     Args:
         shards: The windows, see `encode_dataset`.
@@ -79,16 +53,7 @@ def fit_windows(
     Raises:
         ValueError: If an option is out of range.
     """
-    start = time.perf_counter()
     covariance = LabelCovariance(shards)
     if method == "autoencoder":
-        code = fit_label_autoencoder(covariance, hidden=hidden, **options)
-    else:
-        code = fit_label_windows(covariance, method=method, tolerance=tolerance, **options)
-    figures = {
-        "windows": covariance.windows,
-        "distinct windows": covariance.distinct,
-        "runs of one label": covariance.runs,
-        "entries of a window": covariance.size,
-    }
-    return LabelFit(code, figures, covariance.classes, covariance.total_variance, time.perf_counter() - start)
+        return fit_label_autoencoder(covariance, hidden=hidden, **options), covariance
+    return fit_label_windows(covariance, method=method, tolerance=tolerance, **options), covariance

@@ -15,7 +15,7 @@ from offstride.experiments.store import Store, digest, is_finished, length, scor
 from offstride.experiments.variants import Variant
 from offstride.files import write_text
 from offstride.train import Recipe, read_history
-from offstride.train.reading import read_stages, to_words
+from offstride.train.reading import read_stages
 
 SMOOTHED = 10
 """Steps that a point of the curve of the loss is the mean of."""
@@ -107,8 +107,7 @@ class Contest:
         Raises:
             ValueError: If a file cannot be read, or a setting is unknown or wrong.
         """
-        words = [*to_words(self.settings), f"--schedule.seed={seed}"]
-        return read_stages(self.recipe, words, variant.changes)
+        return read_stages(self.recipe, {**self.settings, "schedule.seed": str(seed)}, variant.changes)
 
     def counted(self, variant: Variant, seed: int) -> Path:
         """File of the counts of a run; it need not be there."""

@@ -63,7 +63,7 @@ class Scoring:
             with store.progress("scoring") as progress:
                 return count_images(loaded, dataset, protocol=self.protocol, workers=1, progress=progress)
 
-        return kept(path, ImageCounts, count)
+        return ImageCounts.load(kept(path, count))
 
     def facts(self) -> dict[str, str]:
         """How images are predicted, where that is not plain."""

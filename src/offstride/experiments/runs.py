@@ -1,5 +1,6 @@
 """What stands behind a row of a table: its training, run or resumed, and what was measured, kept beside it."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Runs:
         self.store.train([recipe], directory, str(directory))
         return directory
 
-    def measured(self, row: TableRow, seed: int) -> Figures:
+    def measured(self, row: TableRow, seed: int) -> dict[str, Any]:
         """Scores of a row's model, or the upper bound of its decoder; trained and measured if that is not done."""
         recipe = self.recipe(row, seed)
         how = self._how(row, recipe)
@@ -72,7 +73,7 @@ class Runs:
                 return Figures(bound=how, miou=self._bound(recipe, seed, **how))
             return Figures(evaluate=how, **self._scores(self.trained(row.training, seed), recipe, how))
 
-        return kept(self._place(row, seed, how), Figures, measure)
+        return json.loads(kept(self._place(row, seed, how), measure).read_text())
 
     def is_done(self, row: TableRow, seed: int) -> bool:
         """Whether a row has been trained and, where it can be, scored."""

@@ -12,7 +12,7 @@ from offstride.backbones import Backbone
 from offstride.experiments.store import digest
 from offstride.train import ModelRecipe, Recipe
 from offstride.train.claim import FREE
-from offstride.train.reading import read_stages, to_words
+from offstride.train.reading import read_stages
 from offstride.train.recipe_file import EVALUATE, RecipeFile
 
 
@@ -54,7 +54,7 @@ class Setting:
             ValueError: If there is no such setting, or a value is wrong.
         """
         own = {name: value for name, value in self.values.items() if not name.startswith("evaluate.")}
-        recipe = read_stages([path], [*to_words(own), f"--schedule.seed={seed}"])[-1]
+        recipe = read_stages([path], own | {"schedule.seed": str(seed)})[-1]
         if "model.backbone" in self.values and "model.auxiliary" not in self.values:
             recipe = replace(recipe, model=_with_moved_auxiliary(recipe.model))
         if (root := self.roots.get(recipe.data.name)) is not None:

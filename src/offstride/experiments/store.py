@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol
 
 import torch
 import yaml
@@ -38,31 +38,18 @@ def no_progress(title: str) -> Iterator[Report]:
 
 
 class Saved(Protocol):
-    """What can be written to a file and read back."""
+    """What can be written to a file."""
 
     def save(self, path: Path) -> None:
-        """Write a file, whole or not at all."""
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        ...
-
-
-AnySaved = TypeVar("AnySaved", bound=Saved)
+        """Write the file, whole or not at all."""
 
 
 class Figures(dict[str, Any]):
     """Figures by name, saved as JSON."""
 
     def save(self, path: Path) -> None:
-        """Write a file, whole or not at all."""
+        """Write the file, whole or not at all."""
         write_text(path, json.dumps(self, indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        return cls(json.loads(path.read_text()))
 
 
 @dataclass(frozen=True)
@@ -109,8 +96,7 @@ class Store:
             self.announce(f"fitting {path}")
             return fit_basis(build_split(recipe.data, "train"), scale, channels)
 
-        kept(path, LabelBasis, fit)
-        return path
+        return kept(path, fit)
 
     def _with_basis(self, recipe: Recipe) -> Recipe:
         model = recipe.model
@@ -120,12 +106,12 @@ class Store:
         return replace(recipe, model=replace(model, basis=basis))
 
 
-def kept(path: Path, kind: type[AnySaved], make: Callable[[], AnySaved]) -> AnySaved:
-    """What a file holds; it is made and written if it is not there."""
+def kept(path: Path, make: Callable[[], Saved]) -> Path:
+    """A file, made and written if it is not there."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         make().save(path)
-    return kind.load(path)
+    return path
 
 
 def digest(value: Any, length: int = 8, *, sort_keys: bool = True) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -66,29 +66,18 @@ def _recipe(model: Segmenter, checkpoint: Path, upsampler: str, options: Mapping
     return ModelRecipe(**settings, start=checkpoint, start_parts=sorted(kept))
 
 
-class Start(NamedTuple):
-    """A model with a new upsampler before training, beside the original.
-
-    Attributes:
-        replaced: Name of the original's upsampler.
-        parameters: Number of parameters of the new one.
-        difference: Largest difference of their scores on an image.
-        equal: Whether that is rounding.
-    """
-
-    replaced: str
-    parameters: int
-    difference: float
-    equal: bool
-
-
 @torch.no_grad()
-def difference_at_start(recipe: Recipe, checkpoint: Path, dataset: SampleSet) -> Start:
-    """How far the scores of the first image of a data set are from those of the model in a file, before training."""
+def describe_start(recipe: Recipe, checkpoint: Path, dataset: SampleSet) -> str:
+    """Two lines: what will be trained, and how far the scores of an image are from those of the original at first."""
     original, model = Segmenter.load(checkpoint), build_model(recipe, dataset.classes).eval()
     image = EvalTransform(model.mean, model.std)(dataset[0])[0][None]
     expected = original(image)
-    difference = float((model(image) - expected).abs().max())
-    parameters = sum(parameter.numel() for parameter in model.upsampler.parameters())
-    equal = difference <= ROUNDING * float(expected.max() - expected.min())
-    return Start(original.config.upsampler, parameters, difference, equal)
+    difference = (model(image) - expected).abs().max()
+    settings = ", ".join(f"{name}={value!r}" for name, value in recipe.model.upsampler_options.items())
+    trained = sum(parameter.numel() for parameter in model.upsampler.parameters())
+    equal = difference <= ROUNDING * (expected.max() - expected.min())
+    return (
+        f"upsampler  {recipe.model.upsampler}({settings}), {trained:,} parameters, in place of "
+        f"{original.config.upsampler}; all else is frozen\n"
+        f"at start   {'equals' if equal else 'differs from'} the original (largest difference {difference:.1e})"
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -24,34 +25,40 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def read_stages(
-    files: Sequence[str | Path], settings: Sequence[str] = (), changes: Changes | None = None
+    files: Sequence[str | Path], settings: Mapping[str, str] = MappingProxyType({}), changes: Changes | None = None
 ) -> list[Recipe]:
     """The recipes that are trained one after another, from files laid over each other.
 
     Args:
         files: YAML files; what is trained first is what the last of them says that says something.
-        settings: `--SECTION.SETTING=VALUE` words that hold for every stage.
+        settings: `SECTION.SETTING` and its value in YAML, for every stage.
         changes: Settings that replace those of the last stage's files.
 
     Raises:
         ValueError: If a file cannot be read, or there is no such setting.
     """
     try:
-        return [to_recipe(values) for values in parse_stages(_reader(), files, settings, changes)]
+        return [to_recipe(values) for values in parse_stages(_reader(), files, [*settings.items()], changes=changes)]
     except ArgumentError as error:
         raise ValueError(f"recipe {', '.join(map(str, files))}: {error}") from error
 
 
 def parse_stages(
-    parser: ArgumentParser, files: Sequence[str | Path], words: Sequence[str], changes: Changes | None = None
+    parser: ArgumentParser,
+    files: Sequence[str | Path],
+    settings: Sequence[tuple[str, str]],
+    words: Sequence[str] = (),
+    changes: Changes | None = None,
 ) -> list[Namespace]:
     """What a parser makes of each stage of a recipe and of a command line.
 
     Args:
         parser: With `add_recipe`, and options of its own.
         files: See `read_stages`.
-        words: The command line without the files. A preset in it stands for its settings: these replace the recipe's,
-            and are replaced by others on the command line.
+        settings: Names and values, as `split_settings` gives them. `model.preset` stands for the settings of a
+            published model: these replace the recipe's, and are replaced by other settings here. A number of steps
+            replaces a recipe's epochs, which would win.
+        words: All other words of the command line.
         changes: See `read_stages`.
 
     Returns:
@@ -61,11 +68,15 @@ def parse_stages(
         ArgumentError: If a setting is unknown, or a value has another type.
         ValueError: If a file cannot be read, or a value is out of range.
     """
-    preset, others = _preset(_with_length(words))
+    given = dict(settings)
+    preset = preset_settings(given["model.preset"]) if "model.preset" in given else {}
+    line = [*words, *(f"--{name}={value}" for name, value in settings if name != "model.preset")]
+    if "schedule.steps" in given and "schedule.epochs" not in given:
+        line.append("--schedule.epochs=null")
     stages = []
     for recipe in _chain(files, changes or {}):
         start = _reader().parse_object({**recipe, "model": {**recipe.get("model", {}), **preset}})
-        stages.append(parser.instantiate(parser.parse_args(others, namespace=start)))
+        stages.append(parser.instantiate(parser.parse_args(line, namespace=start)))
     return stages
 
 
@@ -96,15 +107,14 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return files, settings
 
 
-def split_settings(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """`--SECTION.SETTING VALUE` or `--SECTION.SETTING=VALUE` among the words of a command line, and all other words.
-
-    `evaluate` counts as a section.
+def split_settings(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Names and values of `--SECTION.SETTING VALUE` or `--SECTION.SETTING=VALUE` among the words of a command line, and
+    all other words. `evaluate` counts as a section.
 
     Raises:
         ValueError: If a value is missing.
     """
-    values: dict[str, str] = {}
+    settings: list[tuple[str, str]] = []
     others: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -116,20 +126,8 @@ def split_settings(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         value = value if equals else next(rest, "--")
         if value.startswith("--"):
             raise ValueError(f"{name}: expected a value")
-        values[name] = value
-    return values, others
-
-
-def to_words(settings: Mapping[str, str]) -> list[str]:
-    """Settings as a command line names them."""
-    return [f"--{name}={value}" for name, value in settings.items()]
-
-
-def _with_length(settings: Sequence[str]) -> list[str]:
-    """The settings, in which a number of steps replaces a recipe's epochs: those would win."""
-    named = {word.removeprefix("--").partition("=")[0] for word in settings}
-    also = ["--schedule.epochs=null"] if "schedule.steps" in named and "schedule.epochs" not in named else []
-    return [*settings, *also]
+        settings.append((name, value))
+    return settings, others
 
 
 def _chain(files: Sequence[str | Path], changes: Changes) -> list[dict[str, dict[str, Any]]]:
@@ -139,20 +137,6 @@ def _chain(files: Sequence[str | Path], changes: Changes) -> list[dict[str, dict
     last = load_recipe_files(files)
     before = [] if last.after is None else training_chain(last.after)
     return [*(stage.recipe for stage in before), merged([last.recipe, changes])]
-
-
-def _preset(settings: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The settings of the published model that a command line names, if any, and all other words."""
-    model: dict[str, Any] = {}
-    others: list[str] = []
-    words = iter(settings)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name == "--model.preset":
-            model = preset_settings(value if equals else next(words, ""))
-        else:
-            others.append(word)
-    return model, others
 
 
 @cache
