@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from offstride.train.recipe_file import load_recipe_file, load_recipe_files, resolved, training_chain
+from offstride.train.recipe_file import load_recipe_file, load_recipe_files, training_chain
+
+
+def resolved(path: Path) -> dict:
+    return load_recipe_file(path).recipe
 
 
 @pytest.fixture

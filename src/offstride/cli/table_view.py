@@ -48,7 +48,7 @@ def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seed
         table: The paper's.
         ours: Our figures of each row.
         setting: What is changed; the caption then says that this is not the paper's setting.
-        seeds: Number of seeds that were asked for.
+        seeds: Number of seeds of each training.
     """
     title = f"{table.paper}, Table {table.name.partition('/')[2]}: {table.title}"
     result = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -65,7 +65,7 @@ def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seed
 
 
 def _named(row: TableRow, table: PaperTable) -> str:
-    mark = f" [{_remarks(table).index(row.remark) + 1}]" if row.remark else ""
+    mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
     return f"{row.text}{mark}".replace("[", "\\[")
 
 
@@ -93,12 +93,8 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
-def _remarks(table: PaperTable) -> list[str]:
-    return list(dict.fromkeys(row.remark for row in table.rows if row.remark))
-
-
 def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:
-    lines = [f"[{number}] {remark}" for number, remark in enumerate(_remarks(table), 1)]
+    lines = [f"[{number}] {remark}" for number, remark in enumerate(table.remarks, 1)]
     if any(row.file is None for row in table.rows):
         lines.append("grey: figures of others, without a recipe")
     if seeds > 1:

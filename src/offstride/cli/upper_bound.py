@@ -17,7 +17,7 @@ from offstride.files import write_text
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Measure the direct bounds, and the learned ones if they are asked for."""
+    """Measure the direct bounds, and with `--learned` the learned ones."""
     values = _parser(program).parse_args(arguments)
     _check(values)
     dataset = _dataset(values, values.split, values.count)

@@ -32,7 +32,7 @@ with the same training share a run, and so do trainings that come after the same
 all rows of a table, `--data.name streets --model.backbone mobilenetv2_100`; the printed table then says that it is
 not the paper's, and its runs are kept apart.
 
-A file may stand on others: `base` (laid below it), `same` (the same training, scored in another way), `after`
+A file may extend others: `base` (laid below it), `same` (the same training, scored in another way), `after`
 (trained first; `model.start_parts` where only parts of its model are taken over). The figures of a row are under
 `table`; accuracies in per cent, parameters in millions, operations in billions.
 
@@ -85,7 +85,7 @@ def _section(table: PaperTable, results: list[dict[str, Any]]) -> str:
     paper, number = table.name.split("/")
     lines = [f"### Table {number}: {table.title}\n", "| row | file | published | ours |", "|---|---|---|---|"]
     own = next((each for each in results if not each["setting"]), {"rows": {}})
-    remarks = list(dict.fromkeys(row.remark for row in table.rows if row.remark))
+    remarks = table.remarks
     for row in table.rows:
         mark = f" <sup>{remarks.index(row.remark) + 1}</sup>" if row.remark else ""
         cells = (row.text + mark, _link(row, paper, number), _published(row), _ours(row, own["rows"]))

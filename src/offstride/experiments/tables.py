@@ -91,6 +91,11 @@ class PaperTable:
     title: str
     rows: tuple[TableRow, ...]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know, in the order of the rows."""
+        return list(dict.fromkeys(row.remark for row in self.rows if row.remark))
+
 
 def table_names(recipes: Path) -> list[str]:
     """Names of all tables, in the order of the papers' folders and of print.

@@ -16,7 +16,7 @@ Changes = Mapping[str, Mapping[str, Any]]
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe of one YAML file, with the files that it stands on.
+    """The recipe of one YAML file, with the files that it extends.
 
     Raises:
         ValueError: If it cannot be read or holds something else.

@@ -1,5 +1,6 @@
 """A recipe: everything that determines a training run. The command line and YAML files are these classes."""
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -16,9 +17,9 @@ else:
 """Data sets that recipes name; `offstride.data.build_dataset` opens them."""
 
 
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if value <= 0:
+def _check_positive(recipe: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(recipe, name)) <= 0:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
 
@@ -70,7 +71,7 @@ class DataRecipe:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        _positive(repeats=self.repeats)
+        _check_positive(self, "repeats")
 
 
 @dataclass(frozen=True)
@@ -167,13 +168,7 @@ class OptimizerRecipe:
     clip: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(
-            learning_rate=self.learning_rate,
-            head_multiplier=self.head_multiplier,
-            offset_multiplier=self.offset_multiplier,
-            bias_multiplier=self.bias_multiplier,
-            power=self.power,
-        )
+        _check_positive(self, "learning_rate", "head_multiplier", "offset_multiplier", "bias_multiplier", "power")
 
 
 @dataclass(frozen=True)
@@ -226,20 +221,21 @@ class ScheduleRecipe:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        _positive(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            validate_every=self.validate_every,
-            checkpoint_every=self.checkpoint_every,
-            log_every=self.log_every,
-            accumulate=self.accumulate,
-            devices=self.devices,
-            nodes=self.nodes,
+        _check_positive(
+            self,
+            "steps",
+            "batch_size",
+            "validate_every",
+            "checkpoint_every",
+            "log_every",
+            "accumulate",
+            "devices",
+            "nodes",
         )
         if self.epochs is None:
             object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
         else:
-            _positive(epochs=self.epochs)
+            _check_positive(self, "epochs")
         parts = self.devices * self.nodes * self.accumulate
         if self.batch_size % parts:
             raise ValueError(
@@ -275,12 +271,4 @@ class Recipe:
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain dictionaries, lists, strings and numbers: what its YAML file holds."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return plain(asdict(recipe))
+    return json.loads(json.dumps(asdict(recipe), default=str))

@@ -54,16 +54,16 @@ class RecipeFile:
 
 
 def load_recipe_file(path: str | Path) -> RecipeFile:
-    """Read a recipe file and all files that it stands on.
+    """Read a recipe file and all files that it extends.
 
     Raises:
-        ValueError: Naming the file that is missing, cannot be read, has unknown keys, or stands on itself.
+        ValueError: Naming the file that is missing, cannot be read, has unknown keys, or extends itself.
     """
     return load_recipe_files([path])
 
 
 def load_recipe_files(paths: Iterable[str | Path], *, expand_preset: bool = True) -> RecipeFile:
-    """Several files, later ones laid over earlier ones; a file that several stand on is laid once.
+    """Several files, later ones laid over earlier ones; a file that several extend is laid once.
 
     Args:
         paths: The files; what is trained first is what the last says that says something, and the row is that of the
@@ -74,11 +74,6 @@ def load_recipe_files(paths: Iterable[str | Path], *, expand_preset: bool = True
         ValueError: As `load_recipe_file`.
     """
     return _load([Path(path).resolve() for path in paths], expand_preset, ())
-
-
-def resolved(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The sections of a recipe file with everything below it, as plain mappings."""
-    return load_recipe_file(path).recipe
 
 
 def training_chain(path: str | Path) -> list[RecipeFile]:
