@@ -59,9 +59,9 @@ def _parser(program: str) -> ArgumentParser:
         prog=program,
         usage=f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
         f"       {program} --checkpoints NAME=FILE … --data NAME --root FOLDER [options]",
-        description="Train models that differ only in the upsampler, several times, and report significant differences; "
-        "or report on model files. The first upsampler is the baseline. Finished runs are kept, interrupted ones "
-        "continue. Known upsamplers: " + ", ".join(VARIANTS) + ".",
+        description="Train models that differ only in the upsampler, several times, and report significant "
+        "differences; or report on model files. The first upsampler is the baseline. Finished runs are kept, "
+        "interrupted ones continue. Known upsamplers: " + ", ".join(VARIANTS) + ".",
         exit_on_error=False,
     )
     result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files that all share")
