@@ -12,40 +12,12 @@ from offstride.experiments.tables import FIGURES, PaperTable, TableRow, read_tab
 from offstride.files import write_text
 
 RESULTS = "results.json"
-_HEAD = """# Recipes
-
-A YAML file for every row of the tables of four papers that a training, a count or a measurement here can give. This
-page is written by `offstride table --readme`; a test keeps it up to date. `camvid/` holds comparisons of our own.
-
-```bash
-offstride table --list                      # all tables, and how many rows have been run
-offstride table lau/3a --dry-run            # what would be run
-offstride table lau/3a --seeds 0 1 2        # run or resume all rows, print them beside the paper
-offstride train recipes/lau/3a/encnet_os32_lau_off.yaml --output runs/one    # one training
-```
-
-Data sets are looked for in `data/voc2012`, `data/pascal_context`, `data/ade20k`, `data/cityscapes`, `data/coco` and
-`data/coco_stuff10k`; `--roots voc2012=FOLDER …` says otherwise. Backbones start from timm's ImageNet weights
-(`model.pretrained: true`, downloaded on first use) or from a file (`--model.pretrained FILE`). What is scored is the
-model at the end of training (`last.safetensors`), not the one that was best on the split that it is scored on. Rows
-with the same training share a run, and so do trainings that come after the same one. Any setting can be changed for
-all rows of a table, `--data.name streets --model.backbone mobilenetv2_100`; the printed table then says that it is
-not the paper's, and its runs are kept apart.
-
-A file may extend others: `base` (laid below it), `same` (the same training, scored in another way), `after`
-(trained first; `model.start_parts` where only parts of its model are taken over). The figures of a row are under
-`table`; accuracies in per cent, parameters in millions, operations in billions.
-
-Rows without a file are figures that other papers have printed, or that need what is not public. Rows marked *server*
-are trained here, but scored by the server of the data set: `offstride predict … --submission NAME` writes what it
-takes.
-"""
 
 
 def readme(recipes: Path) -> str:
-    """The page: row, file, published, ours, for every table."""
-    results = read_results(recipes / RESULTS)
-    parts = [_HEAD]
+    """The page: its own introduction, and for every table row, file, published and ours."""
+    page, results = recipes / "README.md", read_results(recipes / RESULTS)
+    parts = [page.read_text().partition("\n## ")[0]] if page.exists() else ["# Recipes\n"]
     for paper, tables in groupby(read_tables(recipes), key=lambda table: table.paper):
         parts.append(f"## {paper}\n")
         parts += [_section(table, [each for each in results if each["table"] == table.name]) for table in tables]

@@ -57,11 +57,12 @@ class Scoring:
     def counts(self, store: Store, path: Path, model: Path, dataset: SampleSet, title: str) -> ImageCounts:
         """Counts of a model file, kept in a file and made if that is not there."""
 
-        def count() -> ImageCounts:
+        def count(path: Path) -> None:
             store.announce(f"scoring {title}")
             loaded = store.load(model, self.output_stride)
             with store.progress("scoring") as progress:
-                return count_images(loaded, dataset, protocol=self.protocol, workers=1, progress=progress)
+                counts = count_images(loaded, dataset, protocol=self.protocol, workers=1, progress=progress)
+            counts.save(path)
 
         return ImageCounts.load(kept(path, count))
 

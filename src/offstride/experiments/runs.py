@@ -9,7 +9,7 @@ import yaml
 
 from offstride.evaluate import LabelTraining, evaluate, learned_bound
 from offstride.experiments.setting import Setting
-from offstride.experiments.store import LAST, Figures, Store, digest, is_finished, kept, length, scored_images
+from offstride.experiments.store import LAST, Store, digest, is_finished, kept, length, scored_images
 from offstride.experiments.tables import TableRow
 from offstride.files import write_text
 from offstride.inference import InferenceProtocol
@@ -68,10 +68,12 @@ class Runs:
         recipe = self.recipe(row, seed)
         how = self._how(row, recipe)
 
-        def measure() -> Figures:
+        def measure(path: Path) -> None:
             if row.measure == "upper-bound":
-                return Figures(bound=how, miou=self._bound(recipe, seed, **how))
-            return Figures(evaluate=how, **self._scores(self.trained(row.training, seed), recipe, how))
+                figures = {"bound": how, "miou": self._bound(recipe, seed, **how)}
+            else:
+                figures = {"evaluate": how, **self._scores(self.trained(row.training, seed), recipe, how)}
+            write_text(path, json.dumps(figures, indent=2) + "\n")
 
         return json.loads(kept(self._place(row, seed, how), measure).read_text())
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import yaml
@@ -20,7 +20,6 @@ from offstride.models import Segmenter
 from offstride.train import Recipe, build_split, fit_stages
 from offstride.train.claim import claim
 from offstride.train.recipe import recipe_to_dict
-from offstride.upsamplers import LabelBasis
 
 LAST = "last.safetensors"
 """Model of a finished run."""
@@ -35,21 +34,6 @@ Progress = Callable[[str], AbstractContextManager[Report]]
 def no_progress(title: str) -> Iterator[Report]:
     """Show nothing."""
     yield lambda done, total: None
-
-
-class Saved(Protocol):
-    """What can be written to a file."""
-
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-
-
-class Figures(dict[str, Any]):
-    """Figures by name, saved as JSON."""
-
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-        write_text(path, json.dumps(self, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
@@ -92,9 +76,9 @@ class Store:
         """File of the label basis that DUpsampling starts from, fitted to the training split if it is not there."""
         path = self.folder / "bases" / f"{recipe.data.name}-{recipe.data.train}-{scale}-{channels}.safetensors"
 
-        def fit() -> LabelBasis:
+        def fit(path: Path) -> None:
             self.announce(f"fitting {path}")
-            return fit_basis(build_split(recipe.data, "train"), scale, channels)
+            fit_basis(build_split(recipe.data, "train"), scale, channels).save(path)
 
         return kept(path, fit)
 
@@ -106,11 +90,11 @@ class Store:
         return replace(recipe, model=replace(model, basis=basis))
 
 
-def kept(path: Path, make: Callable[[], Saved]) -> Path:
-    """A file, made and written if it is not there."""
+def kept(path: Path, write: Callable[[Path], None]) -> Path:
+    """A file that is written, whole or not at all, if it is not there."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        make().save(path)
+        write(path)
     return path
 
 
