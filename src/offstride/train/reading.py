@@ -30,7 +30,7 @@ def read_stages(
     """The recipes that are trained one after another, from files laid over each other.
 
     Args:
-        files: YAML files; what is trained first is what the last of them says that says something.
+        files: YAML files, later ones laid over earlier ones; none for the defaults.
         settings: `SECTION.SETTING` and its value in YAML, for every stage.
         changes: Settings that replace those of the last stage's files.
 

@@ -1,4 +1,4 @@
-"""Recipe files: YAML that lies over other files, names the training before its own, and the row of a paper it is for.
+"""Recipe files: YAML that extends other files, names the training before its own, and the row of a paper it is for.
 
 Besides the sections of a `Recipe` a file may hold:
 
@@ -62,18 +62,16 @@ def load_recipe_file(path: str | Path) -> RecipeFile:
     return load_recipe_files([path])
 
 
-def load_recipe_files(paths: Iterable[str | Path], *, expand_preset: bool = True) -> RecipeFile:
+def load_recipe_files(paths: Iterable[str | Path]) -> RecipeFile:
     """Several files, later ones laid over earlier ones; a file that several extend is laid once.
 
     Args:
-        paths: The files; what is trained first is what the last says that says something, and the row is that of the
-            last.
-        expand_preset: Replace the name of a preset by its settings.
+        paths: The files. `after` is that of the last one that has it, the row of a table that of the last one.
 
     Raises:
         ValueError: As `load_recipe_file`.
     """
-    return _load([Path(path).resolve() for path in paths], expand_preset, ())
+    return _load([Path(path).resolve() for path in paths], ())
 
 
 def training_chain(path: str | Path) -> list[RecipeFile]:
@@ -100,7 +98,7 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return settings
 
 
-def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> RecipeFile:
+def _load(paths: list[Path], later: tuple[Path, ...]) -> RecipeFile:
     """See `load_recipe_files`; `later` are the trainings that come after this one."""
     if not paths:
         raise ValueError("recipe: expected a file, got none")
@@ -109,7 +107,7 @@ def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> Re
         _lay(path, layers, ())
     settings, own = merged(layers.values()), layers[paths[-1]]
     recipe = {name: settings[name] for name in SECTIONS if name in settings}
-    if expand_preset and "preset" in recipe.get("model", {}):
+    if "preset" in recipe.get("model", {}):
         recipe["model"] = _expanded(recipe["model"], paths[-1])
     training = paths[-1]
     while "same" in layers[training]:
@@ -117,7 +115,7 @@ def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> Re
     if (after := settings.get("after")) is not None:
         if after in (*later, training):
             raise ValueError(f"after: {_arrow((*later, training, after))} is a circle")
-        _load([after], False, (*later, training))
+        _load([after], (*later, training))
     return RecipeFile(paths[-1], recipe, after, settings.get("evaluate", {}), own.get("table", {}), training)
 
 
