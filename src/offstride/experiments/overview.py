@@ -1,6 +1,7 @@
 """The overview of all recipes, `recipes/README.md`, and the results that it shows, `recipes/results.json`."""
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -63,7 +64,7 @@ def _section(table: PaperTable, results: list[dict[str, Any]]) -> str:
         cells = (row.text + mark, _link(row, paper, number), _published(row), _ours(row, own["rows"]))
         lines.append("| " + " | ".join(cells) + " |")
     if remarks:
-        lines += ["", "; ".join(f"<sup>{i}</sup> {remark}" for i, remark in enumerate(remarks, 1)) + "."]
+        lines += ["", _wrapped("; ".join(f"<sup>{i}</sup> {remark}" for i, remark in enumerate(remarks, 1)) + ".")]
     return "\n".join([*lines, *_elsewhere(table, results)]) + "\n"
 
 
@@ -103,8 +104,12 @@ def _elsewhere(table: PaperTable, results: list[dict[str, Any]]) -> Iterator[str
         if not result["setting"]:
             continue
         seeds = ", ".join(map(str, result["seeds"]))
-        yield f"\nIn another setting ({described(result['setting'])}; seeds {seeds}):\n"
+        yield "\n" + _wrapped(f"In another setting ({described(result['setting'])}; seeds {seeds}):") + "\n"
         yield "| row | ours |\n|---|---|"
         for row in table.rows:
             if ours := _ours(row, result["rows"]):
                 yield f"| {row.text} | {ours} |"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
