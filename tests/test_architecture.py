@@ -1,57 +1,37 @@
-"""The rooms of `offstride` and the one-way stairs between them, read from the imports."""
+"""The rooms of `offstride` and the one-way stairs between them: CONTRIBUTING.md says them, the imports keep to them.
+
+`python tests/test_architecture.py` prints the plan of the rooms: floor, room, files, lines.
+"""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "offstride"
-
-FLOORS = {
-    "files": 0,
-    "ops": 0,
-    "field": 1,
-    "features": 1,
-    "layers": 1,
-    "upsamplers": 2,
-    "backbones": 2,
-    "fusion": 2,
-    "heads": 2,
-    "losses": 2,
-    "metrics": 2,
-    "data": 2,
-    "models": 3,
-    "inference": 3,
-    "visualize": 3,
-    "evaluate": 4,
-    "export": 4,
-    "replace": 4,
-    "train": 5,
-    "compare": 5,
-    "cli": 6,
-}
-
-HOMES = {
-    "timm": {"backbones"},
-    "huggingface_hub": {"models"},
-    "onnx": {"export"},
-    "onnxruntime": {"export"},
-    "lightning": {"train"},
-    "matplotlib": {"visualize"},
-    "jinja2": {"visualize"},
-    "torchmetrics": {"metrics"},
-    "jsonargparse": {"cli"},
-    "torchvision": {"data", "upsamplers", "replace"},
-    "segmentation_models_pytorch": {"replace"},
-    "transformers": {"replace"},
-    "triton": {"ops"},
-    "scipy": {"compare", "data"},
-    "pycocotools": {"data"},
-    "rich": {"train", "cli"},
-}
-
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "offstride"
 FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def table(heading: str) -> list[list[list[str]]]:
+    """The rows below a table's head in CONTRIBUTING.md: for each cell the names in `code`, or its text if there are
+    none.
+    """
+    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    start = lines.index(heading) + 2
+    end = next(index for index in range(start, len(lines)) if not lines[index].startswith("|"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:end]]
+    return [[re.findall(r"`([^`]+)`", cell) or [cell] for cell in row] for row in cells]
+
+
+FLOORS = {room: int(floor) for (floor,), rooms, _ in table("| floor | room | holds |") for room in rooms}
+HOMES = {name: set(rooms) for names, rooms in table("| package | rooms |") for name in names}
+CALLED = {*FLOORS} - {"ops", "field", "losses", "upsamplers"}
+"""What `cli` may import: it parses, calls and prints; tensors, fields and losses are not its business."""
+STILL_COMPUTE = {"decoding.py", "predict.py"}
+"""Files of `cli` that have yet to leave computing to other rooms."""
 
 
 def room(path: Path) -> str:
@@ -73,6 +53,13 @@ def imports(path: Path) -> list[str]:
     return found
 
 
+def rooms_imported(path: Path) -> dict[str, str]:
+    """Other rooms that a file imports from, each with a name that it imports."""
+    parts = {name: name.split(".") for name in imports(path)}
+    named = {part[1]: name for name, part in parts.items() if part[0] == "offstride" and len(part) > 1}
+    return {other: name for other, name in named.items() if other in FLOORS and other != room(path)}
+
+
 def test_every_room_has_a_floor():
     rooms = {room(path) for path in FILES} - {"__init__", "__main__"}
     assert rooms == set(FLOORS)
@@ -81,10 +68,9 @@ def test_every_room_has_a_floor():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_only_go_down(path: Path):
     here = room(path)
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "offstride" and len(parts) > 1 and parts[1] in FLOORS and here in FLOORS and parts[1] != here:
-            assert FLOORS[parts[1]] < FLOORS[here], f"{here} (floor {FLOORS[here]}) imports {name}"
+    for other, name in rooms_imported(path).items():
+        if here in FLOORS:
+            assert FLOORS[other] < FLOORS[here], f"{here} (floor {FLOORS[here]}) imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -92,6 +78,12 @@ def test_third_party_names_stay_at_home(path: Path):
     for name in imports(path):
         homes = HOMES.get(name.split(".")[0])
         assert homes is None or room(path) in homes, f"{name} belongs to {homes}"
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_the_command_line_parses_and_calls(path: Path):
+    if path.name not in STILL_COMPUTE:
+        assert rooms_imported(path).keys() <= CALLED
 
 
 def test_no_import_cycles_between_modules():
@@ -116,3 +108,19 @@ def test_no_import_cycles_between_modules():
 def test_there_is_no_room_for_leftovers():
     names = {part for path in FILES for part in path.relative_to(SOURCE).with_suffix("").parts}
     assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+def plan() -> str:
+    """Floor, room, files and lines of Python of every room, and their sums."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for path in FILES:
+        sizes[room(path)].append(len(path.read_text().splitlines()))
+    rows = sorted((FLOORS.get(name, -1), name, len(lines), sum(lines)) for name, lines in sizes.items())
+    shown = [(str(floor) if floor >= 0 else "", name, files, lines) for floor, name, files, lines in rows]
+    shown.append(("", "sum", len(FILES), sum(row[3] for row in rows)))
+    head = f"{'floor':>5}  {'room':12} {'files':>5} {'lines':>7}"
+    return "\n".join([head, *(f"{floor:>5}  {name:12} {files:5} {lines:7,}" for floor, name, files, lines in shown)])
+
+
+if __name__ == "__main__":
+    print(plan())

@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser
 
 from offstride.cli import evaluate, finetune_upsampling, predict, train
 from offstride.cli.main import COMMANDS
+from offstride.train.reading import parse_stages, split_arguments, split_settings
 
 ROOT = Path(__file__).parents[1]
 PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict}
@@ -43,10 +43,8 @@ def test_commands_parse(line):
     name = next(name for name in COMMANDS if name.split() == line[: len(name.split())])
     arguments = line[len(name.split()) :]
     if name == "train" and "--help" not in arguments:
-        files, settings = train.split_arguments(arguments)
-        parser: ArgumentParser = train._parser("offstride train")
-        for words in train._stages([ROOT / file for file in files], settings):
-            parser.instantiate(parser.parse_args(words))
+        files, words = split_arguments(arguments)
+        assert parse_stages(train._parser("offstride train"), [ROOT / file for file in files], *split_settings(words))
     elif name in PARSERS:
         PARSERS[name]._parser(name).parse_args(arguments)
 

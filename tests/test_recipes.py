@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 
 from official_trees import write_tree
-from offstride.cli.table_readme import readme
-from offstride.cli.table_rows import PaperTable, read_tables
-from offstride.cli.train import read_stages
 from offstride.data import CAMVID
 from offstride.data.registry import OFFICIAL
+from offstride.experiments.overview import readme
+from offstride.experiments.tables import PaperTable, read_tables
 from offstride.models import PRESETS, create_model
 from offstride.train import fit_stages
+from offstride.train.reading import read_stages
 from offstride.train.recipe_file import load_recipe_file, training_chain
 from tiny_recipes import skeleton, tiny
 

@@ -1,15 +1,9 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from offstride.cli.compare_runs import Contest
 from offstride.cli.main import main
-from offstride.cli.variants import VARIANTS, read_variant
-from offstride.models.parts import UPSAMPLERS
-from offstride.train import build_model, build_split
 
 pytestmark = pytest.mark.slow
 
@@ -122,46 +116,6 @@ def _write_street(root: Path) -> None:
         Image.fromarray(sample.image.permute(1, 2, 0).numpy()).save(root / "images" / "val" / f"{index}.png")
         Image.fromarray(sample.label.numpy()).save(root / "labels" / "val" / f"{index}.png")
     (root / "classes.json").write_text(json.dumps(dataset.classes.to_dict()))
-
-
-def contest(recipe: Path, output: Path, names: list[str]) -> Contest:
-    from offstride.cli.compare_report import Asked
-    from offstride.compare import Resampling
-    from offstride.inference import InferenceProtocol
-
-    settings = dict(word.removeprefix("--").split("=") for word in SMALL)
-    asked = Asked(output, "val", InferenceProtocol(), Resampling())
-    return Contest([read_variant(name) for name in names], 1, settings, [recipe], asked)
-
-
-def test_all_methods_of_a_seed_start_from_the_same_weights(recipe, tmp_path):
-    """And dropout, which draws after the weights, does not depend on how many there were."""
-    made = contest(recipe, tmp_path, [*VARIANTS])
-    states = {}
-    for variant in made.variants:
-        found = made.stages(variant, 0)[-1]
-        torch.manual_seed(found.schedule.seed)
-        model = build_model(
-            replace(found, model=replace(found.model, basis=None)), build_split(found.data, "train").classes
-        )
-        states[variant.name] = model.state_dict()
-    first = states["bilinear"]
-    for name, state in states.items():
-        shared = [key for key in first if key in state and not key.startswith(("upsampler.", "classifier."))]
-        assert len(shared) > 100, name
-        assert all(torch.equal(first[key], state[key]) for key in shared), name
-        if UPSAMPLERS[name.partition("+")[0]].reads_scores:
-            assert torch.equal(first["classifier.weight"], state["classifier.weight"]), name
-
-
-def test_upsamplers_by_name_and_by_file(tmp_path):
-    assert read_variant("cascaded_lau").changes["model"]["upsampler"] == "cascaded_lau"
-    path = tmp_path / "wide.yaml"
-    path.write_text("model: {upsampler: lau, upsampler_options: {scale: 4}}\n")
-    variant = read_variant(str(path))
-    assert (variant.name, variant.changes["model"]["upsampler_options"]) == ("wide", {"scale": 4})
-    with pytest.raises(ValueError, match=r"upsamplers: expected bilinear, .*got 'magic'"):
-        read_variant("magic")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from offstride.cli.main import main
-from offstride.cli.table_readme import readme
-from offstride.cli.table_setting import Setting
+from offstride.experiments.overview import readme
 
 pytestmark = pytest.mark.slow
 
@@ -165,19 +164,6 @@ def test_bounds_bases_servers_and_counts(table, tmp_path, recipes):
     assert "| Server | [server](paper/2/server.yaml) *server* | mIoU 61.00 |  |" in page
     counted = json.loads((recipes / "results.json").read_text())[0]["rows"]["counted.yaml"]["macs"]["mean"]
     assert f"| Counted | [counted](paper/2/counted.yaml) | MACs 1.00 G | MACs {counted:.2f} G |" in page
-
-
-def test_another_backbone_takes_the_auxiliary_head_along(recipes):
-    base = yaml.safe_load((recipes / "paper" / "base.yaml").read_text())
-    base["model"] |= {"preset": "pspnet_resnet18"}
-    base["model"].pop("backbone")
-    (recipes / "paper" / "base.yaml").write_text(yaml.safe_dump(base))
-    plain = recipes / "paper" / "1" / "plain.yaml"
-    assert Setting().recipe(plain, 0).model.auxiliary == "layer3"
-    assert Setting({"model.backbone": "resnet34"}).recipe(plain, 0).model.auxiliary == "layer3"
-    assert Setting({"model.backbone": "mobilenetv2_035"}).recipe(plain, 0).model.auxiliary == "blocks.4"
-    chosen = {"model.backbone": "mobilenetv2_035", "model.auxiliary": "blocks.1"}
-    assert Setting(chosen).recipe(plain, 0).model.auxiliary == "blocks.1"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import pytest
 import yaml
 
 from offstride.cli.main import main
-from offstride.cli.train import read_recipe, read_stages, split_arguments
-from offstride.train import ModelRecipe
 
 TINY = {
     "data": {"name": "streets", "count": 3, "val_count": 1, "size": [40, 56], "crop": [32, 32], "workers": 0},
@@ -27,19 +25,6 @@ def recipes(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("words", "files", "settings"),
-    [
-        ("a.yaml b.yaml --output c", "a.yaml b.yaml", "--output c"),
-        ("--output c --recipe a.yaml --resume --recipe=b.yaml", "a.yaml b.yaml", "--output c --resume"),
-        ("a.yaml --recipe b.yaml --data.root d", "a.yaml b.yaml", "--data.root d"),
-        ("--output c", "", "--output c"),
-    ],
-)
-def test_files_and_settings_are_told_apart(words, files, settings):
-    assert split_arguments(words.split()) == (files.split(), settings.split())
-
-
 def test_a_recipe_after_another_is_trained_second(recipes, capsys):
     output = recipes / "run"
     command = ["train", str(recipes / "second.yaml"), "--output", str(output), "--schedule.steps", "1"]
@@ -53,55 +38,6 @@ def test_a_recipe_after_another_is_trained_second(recipes, capsys):
     assert main(command) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0
-
-
-def test_settings_win_over_files_wherever_they_stand(recipes):
-    stages = read_stages([recipes / "second.yaml"], ["--optimizer.learning_rate=1e-3", "--data.repeat=[car]"])
-    assert [stage.optimizer.learning_rate for stage in stages] == [0.001, 0.001]
-    assert [stage.data.repeat for stage in stages] == [["car"], ["car"]]
-
-
-@pytest.mark.parametrize("word", [["--model.preset=pspnet_resnet18"], ["--model.preset", "pspnet_resnet18"]])
-def test_a_preset_on_the_command_line_stands_for_its_settings(recipes, word):
-    """For all of them: what a recipe says of its own head would not fit; other settings replace them, wherever."""
-    first, second = read_stages([recipes / "second.yaml"], [*word, "--model.pretrained=true"])
-    assert first.model == second.model == ModelRecipe.from_preset("pspnet_resnet18", pretrained=True)
-    assert second.schedule.freeze_norm == "all"
-    for words in ([*word, "--model.output_stride=16"], ["--model.output_stride=16", *word]):
-        assert read_stages([], words)[-1].model == ModelRecipe.from_preset("pspnet_resnet18", output_stride=16)
-    with pytest.raises(ValueError, match="got 'pspnet'"):
-        read_stages([], ["--model.preset=pspnet"])
-
-
-def test_a_recipe_of_a_finished_run_is_one(recipes):
-    """Files of earlier versions say that there was no preset."""
-    (recipes / "old.yaml").write_text("model: {preset: null, backbone: resnet18, head: psp}")
-    assert read_recipe(recipes / "old.yaml").model == ModelRecipe(backbone="resnet18", head="psp")
-
-
-def test_numbers_as_people_write_them(tmp_path):
-    """YAML 1.1 takes 1e-3 for a word."""
-    (tmp_path / "a.yaml").write_text("optimizer: {learning_rate: 1e-3, weight_decay: 4.0e-5}\nschedule: {epochs: 80}\n")
-    recipe = read_recipe(tmp_path / "a.yaml")
-    assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay, recipe.schedule.epochs) == (
-        0.001,
-        4e-5,
-        80.0,
-    )
-
-
-def test_the_newer_settings_of_a_recipe_are_read(tmp_path):
-    wanted = {
-        "data": {"name": "voc2012", "base": 520, "base_side": "long", "blur": 0.5, "hue": 0.1, "repeat": ["sofa"]},
-        "optimizer": {"bias_multiplier": 2.0, "decay_depthwise": False},
-        "schedule": {"accumulate": 4, "batch_size": 16, "norm_momentum": 0.0003},
-        "loss": {"labels": "downsampled"},
-    }
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(wanted))
-    recipe = read_recipe(tmp_path / "a.yaml")
-    for section, settings in wanted.items():
-        for name, value in settings.items():
-            assert getattr(getattr(recipe, section), name) == value
 
 
 @pytest.mark.parametrize(
@@ -119,17 +55,3 @@ def test_what_is_wrong_in_a_recipe_is_one_line(tmp_path, capsys, text, said):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert said in lines[0]
-
-
-@pytest.mark.parametrize(
-    ("words", "epochs"),
-    [
-        (["--schedule.steps=3"], None),
-        (["--schedule.steps", "3"], None),
-        (["--schedule.steps=3", "--schedule.epochs=2"], 2),
-    ],
-)
-def test_steps_on_the_command_line_replace_a_recipes_epochs(tmp_path, words, epochs):
-    (tmp_path / "long.yaml").write_text("schedule: {epochs: 80}\n")
-    schedule = read_stages([tmp_path / "long.yaml"], words)[-1].schedule
-    assert (schedule.steps, schedule.epochs) == (3, epochs)

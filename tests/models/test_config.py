@@ -33,7 +33,7 @@ def test_plain_data_there_and_back():
 
 def test_only_backbone_and_classes_are_required():
     assert ModelConfig.from_dict({"backbone": "resnet18", "classes": 2}) == ModelConfig(
-        "resnet18", 2, "fcn", "bilinear", None, 16
+        "resnet18", 2, head="fcn", upsampler="bilinear", fusion=None, output_stride=16
     )
     with pytest.raises(ValueError, match="model config: classes missing"):
         ModelConfig.from_dict({"backbone": "resnet18"})

@@ -6,9 +6,9 @@ Started once for many recipes: two interpreters that load everything take longer
 import sys
 from pathlib import Path
 
-from offstride.cli.train import read_stages
 from offstride.train import fit_stages
+from offstride.train.reading import read_stages, split_settings
 
 if __name__ == "__main__":
     for file in sorted(Path(sys.argv[1]).glob("*.yaml")):
-        fit_stages(read_stages([file], sys.argv[2:]), file.with_suffix(""))
+        fit_stages(read_stages([file], dict(split_settings(sys.argv[2:])[0])), file.with_suffix(""))

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from offstride.cli.train import read_stages
 from offstride.models import Segmenter
 from offstride.train import Recipe, build_split, fit, fit_stages, read_history
+from offstride.train.reading import read_stages
 from offstride.train.recipe import recipe_to_dict
 from offstride.upsamplers import fit_label_basis
 

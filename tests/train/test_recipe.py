@@ -16,6 +16,11 @@ def test_settings_are_the_fields_of_a_model():
     assert settings.keys() == ModelConfig("resnet18", 3).to_dict().keys() - {"classes", "mean", "std"}
 
 
+def test_a_wrong_number_is_said_when_the_recipe_is_made_not_when_it_is_built():
+    with pytest.raises(ValueError, match="output_stride: expected a positive whole number, got 0"):
+        ModelRecipe(output_stride=0)
+
+
 def test_a_preset_becomes_the_model():
     chosen = ModelRecipe.from_preset("pspnet_resnet18", upsampler="lau", head_options={"channels": 32})
     config = build_model(Recipe(model=chosen), STREETS).config
@@ -42,5 +47,5 @@ def test_what_a_start_replaces():
     parts = replace(own, basis=None, start_parts=["backbone"])
     assert parts.after(Path("new")).pretrained is False
     assert replace(parts, start=None, basis=Path("basis")).after(Path("new")).basis == Path("basis")
-    with pytest.raises(ValueError, match="basis: expected none beside start"):
+    with pytest.raises(ValueError, match="basis: cannot be combined with start"):
         replace(own, start_parts=["upsampler"])

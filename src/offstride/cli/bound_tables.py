@@ -1,50 +1,16 @@
 """Upper bounds as tables and as a chart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from offstride.experiments.bounds import Bound, Learned
 from offstride.visualize import ChartLine, save_chart
 
 _NAMES = {"dupsampling": "DUpsampling", "bilinear": "bilinear", "nearest": "nearest"}
 _READ = {"average": "window, averaged", "point": "its central pixel", "": "window"}
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A direct bound: labels to a coarse grid and back.
-
-    Attributes:
-        scale: Window r.
-        decoder: `"dupsampling"`, `"bilinear"` or `"nearest"`.
-        channels: Channels of the code of DUpsampling; classes of what is interpolated.
-        coarse: What is interpolated: `"average"` or `"point"`; None for DUpsampling.
-        miou: Share of 1.
-        pixel_accuracy: Likewise.
-    """
-
-    scale: int
-    decoder: str
-    channels: int
-    coarse: str | None
-    miou: float
-    pixel_accuracy: float
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A learned bound: mIoU of each seed, mean and standard deviation, shares of 1."""
-
-    scale: int
-    decoder: str
-    channels: int
-    steps: int
-    miou: list[float]
-    mean: float
-    sd: float
 
 
 def direct_table(rows: Sequence[Bound], title: str) -> Table:
@@ -56,8 +22,8 @@ def direct_table(rows: Sequence[Bound], title: str) -> Table:
     for scale in scales:
         table.add_column(f"1/{scale}", justify="right")
     for key in sorted({(row.decoder, row.channels, row.coarse or "") for row in rows}, key=_order):
-        found = {row.scale: row.miou for row in rows if (row.decoder, row.channels, row.coarse or "") == key}
-        cells = [f"{100 * found[scale]:.2f}" if scale in found else "–" for scale in scales]
+        scores = {row.scale: row.miou for row in rows if (row.decoder, row.channels, row.coarse or "") == key}
+        cells = [f"{100 * scores[scale]:.2f}" if scale in scores else "–" for scale in scales]
         table.add_row(_NAMES[key[0]], str(key[1]), _READ[key[2]], *cells)
     return table
 

@@ -1,47 +1,45 @@
 """`offstride compare`: several upsamplers, the same budget, several seeds, one report."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.compare_checkpoints import read_files
-from offstride.cli.compare_report import Asked, report, summary_table
-from offstride.cli.compare_runs import Contest
+from offstride.cli.console import announce, pick_device, progress_bar
 from offstride.cli.protocol import add_protocol, protocol_of
-from offstride.cli.table_setting import read_settings
-from offstride.cli.variants import VARIANTS, read_variant
 from offstride.compare import Resampling
 from offstride.data import build_dataset
+from offstride.experiments.contest import Contest
+from offstride.experiments.files import read_files
+from offstride.experiments.report import Scoring, report
+from offstride.experiments.store import Store
+from offstride.experiments.variants import VARIANTS, read_variant
+from offstride.train.reading import split_settings
 
 DEFAULT = "bilinear,pixel_shuffle,transposed,dupsampling,carafe,dysample,lau,lau+off,lau+reg"
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Train what is missing, score it, and report; or score and report on model files."""
-    settings, words = read_settings(arguments)
+    named, words = split_settings(arguments)
+    settings = dict(named)
     values = _parser(program).parse_args(words)
     _check(values, settings)
-    asked = Asked(
-        values.output,
-        values.split,
-        protocol_of(values),
-        Resampling(values.level, values.resamples, values.block),
-        thin=values.thin,
-        rounds=values.rounds,
-        device=values.device,
-        output_stride=values.output_stride,
-    )
+    resampling = Resampling(values.level, values.resamples, values.block)
+    how = {"thin": values.thin, "rounds": values.rounds, "output_stride": values.output_stride}
+    scoring = Scoring(values.split, protocol_of(values), resampling, **how)
+    store = Store(values.output, pick_device(values.device), announce, progress_bar)
     if values.checkpoints:
         dataset = build_dataset(values.data, values.split, root=values.root)
-        found = report(
-            read_files(values.checkpoints, dataset, asked, _tell), dataset, asked, name=values.data, tell=_tell
-        )
+        contestants = read_files(values.checkpoints, dataset, scoring, store)
+        content = report(contestants, dataset, scoring, store, name=values.data)
     else:
         variants = [read_variant(word) for word in values.upsamplers.split(",")]
-        contest = Contest(variants, values.seeds, settings, values.recipe, asked, values.model, _tell)
+        contest = Contest(variants, values.seeds, settings, values.recipe, scoring, store, values.model)
         contest.check()
         if values.dry_run:
             Console().print(_plan(contest))
@@ -50,8 +48,8 @@ def main(program: str, arguments: list[str]) -> int:
             contest.run()
         if values.train_only:
             return 0
-        found = contest.report()
-    Console().print(summary_table(found))
+        content = contest.report()
+    Console().print(_summary(content))
     print(values.output / "report.html")
     return 0
 
@@ -61,9 +59,9 @@ def _parser(program: str) -> ArgumentParser:
         prog=program,
         usage=f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
         f"       {program} --checkpoints NAME=FILE … --data NAME --root FOLDER [options]",
-        description="Train upsamplers that differ in nothing else, several times, and report what is sure about their "
-        "differences; or report on model files. The first one is what the others are compared with. Runs that are "
-        "there are not repeated and interrupted ones go on. Known upsamplers: " + ", ".join(VARIANTS) + ".",
+        description="Train models that differ only in the upsampler, several times, and report significant "
+        "differences; or report on model files. The first upsampler is the baseline. Finished runs are kept, "
+        "interrupted ones continue. Known upsamplers: " + ", ".join(VARIANTS) + ".",
         exit_on_error=False,
     )
     result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files that all share")
@@ -111,5 +109,34 @@ def _plan(contest: Contest) -> Table:
     return result
 
 
-def _tell(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+def _summary(content: Mapping[str, Any]) -> Table:
+    """Scores in per cent and paired differences, for the terminal."""
+    table = Table(title=content["title"], title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table.add_column("upsampler", no_wrap=True)
+    for metric in content["metrics"]:
+        table.add_column(metric.replace("_", " ").replace("miou", "mIoU").replace("iou", "IoU"), justify="right")
+        table.add_column("difference", justify="right", no_wrap=True)
+    for entry in content["entries"]:
+        cells = []
+        for metric in content["metrics"]:
+            figure = entry["scores"][metric]
+            cells += [_percent(figure), _difference(figure["difference"])]
+        table.add_row(entry["name"], *cells)
+    sure = f"neither the {content['level']:.0%} interval over images nor that over seeds holds 0"
+    lines = [f"differences to {content['baseline']}; * {sure}"]
+    lines += [f"missing: {', '.join(content['missing'])}"] if content["missing"] else []
+    table.caption = "\n".join(lines)
+    return table
+
+
+def _percent(figure: Mapping[str, Any]) -> str:
+    if figure["mean"] is None:
+        return "–"
+    spread = f" ± {100 * figure['sd']:.1f}" if figure["sd"] is not None else ""
+    return f"{100 * figure['mean']:.1f}{spread}"
+
+
+def _difference(difference: Mapping[str, Any] | None) -> str:
+    if difference is None or difference["mean"] is None:
+        return ""
+    return f"{100 * difference['mean']:+.1f}{'*' if difference['clear'] else ' '}".replace("-", "−")

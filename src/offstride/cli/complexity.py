@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import pick_device, progress_bar
-from offstride.cli.train import read_recipe
 from offstride.data.catalog import CAMVID, STREETS
 from offstride.models import Segmenter, create_model
 from offstride.models.complexity import Complexity, complexity
 from offstride.models.presets import PRESETS
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 from offstride.models.timing import timed
+from offstride.train.reading import read_recipe
 
 _CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
 

@@ -1,4 +1,4 @@
-"""What commands share: devices and progress."""
+"""What commands share: devices, progress, and what they say while they work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,8 +6,6 @@ from contextlib import contextmanager
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from offstride.files import write_text as write_text
 
 Report = Callable[[int, int], None]
 
@@ -30,9 +28,14 @@ def pick_device(name: str) -> torch.device:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """A progress bar on standard error, in a terminal only; yields what is to be called with the done and the total."""
+    """A progress bar on standard error, in a terminal only; yields a progress callback: `report(done, total)`."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def announce(text: str) -> None:
+    """Print a line on standard error."""
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)

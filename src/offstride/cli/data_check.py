@@ -8,8 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import progress_bar, write_text
+from offstride.cli.console import progress_bar
 from offstride.data import OFFICIAL, Audit, ClassSet, SplitAudit, audit_dataset
+from offstride.files import write_text
 
 NAMES = ("folder", "camvid", *OFFICIAL)
 

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from offstride.cli.console import pick_device, progress_bar, write_text
+from offstride.cli.console import pick_device, progress_bar
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.data import build_dataset
 from offstride.evaluate import Evaluation, evaluate
+from offstride.files import write_text
 from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter
 

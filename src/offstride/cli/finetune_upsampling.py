@@ -3,27 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import pick_device, progress_bar
-from offstride.data import EvalTransform, SampleSet
+from offstride.cli.console import announce, pick_device, progress_bar
+from offstride.data import SampleSet
 from offstride.evaluate import Evaluation, evaluate
-from offstride.losses import LossConfig
 from offstride.models import Segmenter
-from offstride.train import (
-    DataRecipe,
-    OptimizerRecipe,
-    Recipe,
-    ScheduleRecipe,
-    build_model,
-    build_split,
-    fit,
-    is_first_process,
-    with_new_upsampler,
-)
+from offstride.train import Recipe, build_split, fit, is_first_process, with_new_upsampler
+from offstride.train.finetune import describe_start
+from offstride.train.reading import to_recipe
+from offstride.train.recipe_file import SECTIONS
 
 DEFAULTS = {
     "data.name": "folder",
@@ -34,8 +25,6 @@ DEFAULTS = {
     "schedule.validate_every": 100,
     "schedule.train_parts": ["upsampler"],
 }
-ROUNDING = 1e-4
-"""Largest difference of scores, as a share of their range, that is rounding."""
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -46,12 +35,12 @@ def main(program: str, arguments: list[str]) -> int:
     recipe = _recipe(values)
     val_set = build_split(recipe.data, "val")
     if is_first_process():
-        Console(stderr=True).print(_start(recipe, values.checkpoint, val_set), highlight=False, soft_wrap=True)
+        announce(describe_start(recipe, values.checkpoint, val_set))
     best = fit(recipe, values.output, resume=values.resume, title=f"fine-tuning {recipe.model.upsampler}")
     if is_first_process():
         files = {"before": values.checkpoint, "after": best}
-        found = {name: _score(file, val_set, recipe) for name, file in files.items()}
-        Console().print(_table(found, f"{recipe.data.name} {recipe.data.val}, best of the run by mIoU"))
+        scores = {name: _score(file, val_set, recipe) for name, file in files.items()}
+        Console().print(_table(scores, f"{recipe.data.name} {recipe.data.val}, best of the run by mIoU"))
         print(best)
     return 0
 
@@ -60,24 +49,7 @@ def _recipe(values: Namespace) -> Recipe:
     model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
     if "upsampler" not in values.schedule.train_parts:
         raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
-    return Recipe(values.data, model, values.loss, values.optimizer, values.schedule)
-
-
-def _start(recipe: Recipe, checkpoint: Path, val_set: SampleSet) -> str:
-    """What will be trained, and how far the scores of an image are from the original's at first."""
-    original, model = Segmenter.load(checkpoint), build_model(recipe, val_set.classes).eval()
-    image = EvalTransform(model.mean, model.std)(val_set[0])[0][None]
-    with torch.no_grad():
-        expected = original(image)
-        difference = (model(image) - expected).abs().max()
-    settings = ", ".join(f"{name}={value!r}" for name, value in recipe.model.upsampler_options.items())
-    trained = sum(parameter.numel() for parameter in model.upsampler.parameters())
-    equal = difference <= ROUNDING * (expected.max() - expected.min())
-    return (
-        f"upsampler  {recipe.model.upsampler}({settings}), {trained:,} parameters, in place of "
-        f"{original.config.upsampler}; all else is frozen\n"
-        f"at start   {'equals' if equal else 'differs from'} the original (largest difference {difference:.1e})"
-    )
+    return to_recipe(values, model=model)
 
 
 def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:
@@ -86,13 +58,13 @@ def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:
         return evaluate(Segmenter.load(path).to(device), val_set, workers=recipe.data.workers, progress=progress)
 
 
-def _table(found: dict[str, Evaluation], title: str) -> Table:
+def _table(scores: dict[str, Evaluation], title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    for heading in ("", *found, "difference"):
+    for heading in ("", *scores, "difference"):
         table.add_column(heading, justify="right" if heading else "left")
     measures = {"mIoU": "miou", "boundary IoU": "boundary_iou", "pixel accuracy": "pixel_accuracy"}
     for name, key in measures.items():
-        before, after = (100 * (result.to_dict()[key] or 0.0) for result in found.values())
+        before, after = (100 * (result.to_dict()[key] or 0.0) for result in scores.values())
         table.add_row(name, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
     return table
 
@@ -117,8 +89,7 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--upsampler-options", type=dict[str, Any], default={}, help="its options, as YAML or JSON")
     result.add_argument("--output", type=Path, required=True, help="directory of the run")
     result.add_argument("--resume", action="store_true", help="go on with the run that the directory holds")
-    for name, section in (("data", DataRecipe), ("loss", LossConfig), ("optimizer", OptimizerRecipe)):
-        result.add_class_arguments(section, name)
-    result.add_class_arguments(ScheduleRecipe, "schedule")
+    for name in ("data", "loss", "optimizer", "schedule"):
+        result.add_class_arguments(SECTIONS[name], name)
     result.set_defaults(DEFAULTS)
     return result

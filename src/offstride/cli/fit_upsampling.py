@@ -6,15 +6,14 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import progress_bar
 from offstride.data import build_dataset
-from offstride.evaluate import LabelShards, encode_dataset
-from offstride.ops.label_basis import LabelCovariance
-from offstride.upsamplers import LabelAutoencoder, LabelBasis, fit_label_autoencoder, fit_label_windows
+from offstride.evaluate import encode_dataset
+from offstride.experiments.bases import fit_windows
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -27,21 +26,26 @@ def main(program: str, arguments: list[str]) -> int:
     with progress_bar("encoding label maps") as progress:
         shards = encode_dataset(dataset, folder, scale=values.scale, workers=values.workers, progress=progress)
     encoded = time.perf_counter()
-    covariance = LabelCovariance(shards)
+    limits = {"hidden": values.hidden, "tolerance": values.tolerance}
+    options = {"channels": values.channels, "steps": values.steps, "seed": values.seed}
     with progress_bar(f"fitting ({values.method})") as progress:
-        result = _fit(covariance, values, progress)
-    result.save(values.output)
-    times = (encoded - start, time.perf_counter() - encoded)
-    Console().print(figures_table(values, shards, covariance, result.explained, times))
+        code, covariance = fit_windows(shards, values.method, **limits, **options, progress=progress)
+    code.save(values.output)
+    reused = f" ({shards.reused} of {len(shards)} files reused)" if shards.reused else ""
+    figures = {
+        "windows": f"{covariance.windows:,}",
+        "distinct windows": f"{covariance.distinct:,}",
+        "runs of one label": f"{covariance.runs:,}",
+        "entries of a window": f"{covariance.size:,}",
+        "total variance": f"{covariance.total_variance:.4g}",
+        f"explained by {values.channels} channels ({values.method})": f"{100 * code.explained:.2f} %",
+        "time to encode": f"{encoded - start:.1f} s{reused}",
+        "time to fit": f"{time.perf_counter() - encoded:.1f} s",
+        "peak memory": f"{_peak_memory() / 2**30:.2f} GiB",
+    }
+    Console().print(_table(f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes", figures))
     print(values.output)
     return 0
-
-
-def _fit(covariance: LabelCovariance, values: Namespace, progress) -> LabelBasis | LabelAutoencoder:
-    common = {"channels": values.channels, "steps": values.steps, "seed": values.seed, "progress": progress}
-    if values.method == "autoencoder":
-        return fit_label_autoencoder(covariance, hidden=values.hidden, **common)
-    return fit_label_windows(covariance, method=values.method, tolerance=values.tolerance, **common)
 
 
 def _parser(program: str) -> ArgumentParser:
@@ -80,24 +84,12 @@ def _parser(program: str) -> ArgumentParser:
     return result
 
 
-def figures_table(
-    values: Namespace, shards: LabelShards, covariance: LabelCovariance, explained: float, times: tuple[float, float]
-) -> Table:
-    """What was learned from how much, and what it took."""
-    title = f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes"
+def _table(title: str, figures: dict[str, str]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
     table.add_column("")
     table.add_column("", justify="right")
-    reused = f" ({shards.reused} of {len(shards)} files reused)" if shards.reused else ""
-    table.add_row("windows", f"{covariance.windows:,}")
-    table.add_row("distinct windows", f"{covariance.distinct:,}")
-    table.add_row("runs of one label", f"{covariance.runs:,}")
-    table.add_row("entries of a window", f"{covariance.size:,}")
-    table.add_row("total variance", f"{covariance.total_variance:.4g}")
-    table.add_row(f"explained by {values.channels} channels ({values.method})", f"{100 * explained:.2f} %")
-    table.add_row("time to encode", f"{times[0]:.1f} s{reused}")
-    table.add_row("time to fit", f"{times[1]:.1f} s")
-    table.add_row("peak memory", f"{_peak_memory() / 2**30:.2f} GiB")
+    for name, text in figures.items():
+        table.add_row(name, text)
     return table
 
 

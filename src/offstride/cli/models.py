@@ -44,15 +44,8 @@ def _parser(program: str) -> ArgumentParser:
 
 def _row(name: str, costs: dict[str, int]) -> dict[str, Any]:
     preset = PRESETS[name]
-    return {
-        "name": name,
-        **costs,
-        "size": list(preset.size),
-        "classes": preset.classes,
-        "paper": preset.paper,
-        "table": preset.table,
-        "row": preset.row,
-    }
+    facts = {key: getattr(preset, key) for key in ("classes", "paper", "table", "row")}
+    return {"name": name, **costs, "size": list(preset.size), **facts}
 
 
 def _table(rows: list[dict[str, Any]], paper: str) -> Table:

@@ -3,22 +3,24 @@
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from offstride.cli.console import write_text
-from offstride.cli.table_figures import row_figures
-from offstride.cli.table_readme import readme, record
-from offstride.cli.table_rows import PaperTable, Row, read_table, read_tables
-from offstride.cli.table_runs import Runs
-from offstride.cli.table_setting import Setting, read_settings
-from offstride.cli.table_view import as_data, described, side_by_side
+from offstride.cli.console import announce, pick_device, progress_bar
+from offstride.cli.table_view import overview, plan, side_by_side
+from offstride.experiments.figures import row_figures
+from offstride.experiments.overview import as_data, readme, record
+from offstride.experiments.runs import Runs
+from offstride.experiments.setting import Setting
+from offstride.experiments.store import Store
+from offstride.experiments.tables import PaperTable, read_table, read_tables
+from offstride.files import write_text
+from offstride.train.reading import split_settings
 
 
 def main(program: str, arguments: list[str]) -> int:
     """List tables, write their overview, or run one."""
-    changes, words = read_settings(arguments)
+    named, words = split_settings(arguments)
+    changes = dict(named)
     values = _parser(program).parse_args(words)
     if values.readme:
         write_text(values.recipes / "README.md", readme(values.recipes))
@@ -26,13 +28,15 @@ def main(program: str, arguments: list[str]) -> int:
         return 0
     if values.limit_steps is not None:
         changes["schedule.steps"] = str(values.limit_steps)
-    runs = Runs(values.recipes, values.output, Setting(changes, _roots(values.roots)), values.device, _tell)
+    setting = Setting(changes, _roots(values.roots))
+    store = Store(values.output / setting.folder, pick_device(values.device), announce, progress_bar)
+    runs = Runs(values.recipes, setting, store)
     if values.list or values.table is None:
-        Console().print(_overview(read_tables(values.recipes), runs, values.seeds))
+        Console().print(overview(read_tables(values.recipes), runs, values.seeds))
         return 0
     table = read_table(values.recipes, values.table)
     if values.dry_run:
-        Console().print(_plan(table, runs, values.seeds))
+        Console().print(plan(table, runs, values.seeds))
         return 0
     return _run(table, runs, values)
 
@@ -61,75 +65,29 @@ def _parser(program: str) -> ArgumentParser:
 
 
 def _roots(words: list[str]) -> dict[str, Path]:
-    found = {}
+    roots = {}
     for word in words:
         name, equals, folder = word.partition("=")
         if not (name and equals and folder):
             raise ValueError(f"roots: expected NAME=FOLDER, got {word!r}")
-        found[name] = Path(folder)
-    return found
+        roots[name] = Path(folder)
+    return roots
 
 
 def _run(table: PaperTable, runs: Runs, values: Namespace) -> int:
     """Rows that fail are named at the end; the others are run all the same."""
     ours, failed = [], []
     for row in table.rows:
-        found = {}
+        figures = {}
         if row.file is not None:
             try:
-                found = row_figures(runs, row, values.seeds, run=not values.no_run)
+                figures = row_figures(runs, row, values.seeds, run=not values.no_run)
             except (ValueError, OSError) as error:
                 failed.append(f"{row.text}: {error}")
-        ours.append(found)
+        ours.append(figures)
     Console().print(side_by_side(table, ours, runs.setting, len(values.seeds)))
     if values.json:
         record(values.json, as_data(table, ours, runs.setting, values.seeds))
     if failed:
         raise ValueError("; ".join(failed))
     return 0
-
-
-def _tell(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
-
-
-def _overview(tables: list[PaperTable], runs: Runs, seeds: list[int]) -> Table:
-    title = "Tables of the papers" + (f" ({described(runs.setting.differs)})" if runs.setting.differs else "")
-    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    result.add_column("table", no_wrap=True)
-    result.add_column("shows")
-    for heading in ("rows", "with a recipe", "run"):
-        result.add_column(heading, justify="right")
-    for table in tables:
-        own = [row for row in table.rows if row.file is not None]
-        done = sum(all(runs.is_done(row, seed) for seed in seeds) for row in own if row.measure != "speed")
-        result.add_row(table.name, table.title, str(len(table.rows)), str(len(own)), str(done))
-    return result
-
-
-def _plan(table: PaperTable, runs: Runs, seeds: list[int]) -> Table:
-    result = Table(title=f"{table.name}: {table.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("row", "seed", "to do", "run"):
-        result.add_column(heading, overflow="fold")
-    for row in table.rows:
-        for seed in seeds if row.file is not None else ():
-            result.add_row(row.text, str(seed), _to_do(row, runs, seed), str(_directory(row, runs, seed)))
-    return result
-
-
-def _directory(row: Row, runs: Runs, seed: int) -> Path:
-    assert row.file is not None
-    return runs.directory(row.file.training, seed)
-
-
-def _to_do(row: Row, runs: Runs, seed: int) -> str:
-    if row.measure in ("speed", "complexity"):
-        return {"speed": "time the model", "complexity": "count"}[row.measure]
-    if runs.is_done(row, seed):
-        return "nothing"
-    if (_directory(row, runs, seed) / "last.safetensors").exists():
-        return "score"
-    recipe = runs.recipe(row, seed)
-    length = f"{recipe.schedule.epochs:g} epochs" if recipe.schedule.epochs else f"{recipe.schedule.steps:,} steps"
-    what = f"train {length} on {recipe.data.name} {recipe.data.train}"
-    return {"server": what, "upper-bound": "train on labels, score"}.get(row.measure, f"{what}, score")

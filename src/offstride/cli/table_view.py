@@ -1,18 +1,44 @@
-"""A table beside its print: on the terminal, and as data."""
+"""Tables of the papers on the terminal: all of them, what one would run, and one beside its print."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from offstride.cli.table_figures import Summary
-from offstride.cli.table_rows import FIGURES, PaperTable, Row
-from offstride.cli.table_setting import Setting
+from offstride.experiments.figures import Summary
+from offstride.experiments.runs import Runs
+from offstride.experiments.setting import Setting, described
+from offstride.experiments.tables import FIGURES, PaperTable, TableRow
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 Ours = Mapping[str, Summary]
+
+
+def overview(tables: Sequence[PaperTable], runs: Runs, seeds: Sequence[int]) -> Table:
+    """All tables, and how many of their rows have been run."""
+    title = "Tables of the papers" + (f" ({described(runs.setting.differs)})" if runs.setting.differs else "")
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    result.add_column("table", no_wrap=True)
+    result.add_column("shows")
+    for heading in ("rows", "with a recipe", "run"):
+        result.add_column(heading, justify="right")
+    for table in tables:
+        own = [row for row in table.rows if row.file is not None]
+        done = sum(all(runs.is_done(row, seed) for seed in seeds) for row in own if row.measure != "speed")
+        result.add_row(table.name, table.title, str(len(table.rows)), str(len(own)), str(done))
+    return result
+
+
+def plan(table: PaperTable, runs: Runs, seeds: Sequence[int]) -> Table:
+    """What running a table would do."""
+    result = Table(title=f"{table.name}: {table.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("row", "seed", "to do", "run"):
+        result.add_column(heading, overflow="fold")
+    for row in table.rows:
+        for seed in seeds if row.file is not None else ():
+            result.add_row(row.text, str(seed), runs.to_do(row, seed), str(runs.directory(row.training, seed)))
+    return result
 
 
 def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seeds: int) -> Table:
@@ -22,7 +48,7 @@ def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seed
         table: The paper's.
         ours: Our figures of each row.
         setting: What is changed; the caption then says that this is not the paper's setting.
-        seeds: Number of seeds that were asked for.
+        seeds: Number of seeds of each training.
     """
     title = f"{table.paper}, Table {table.name.partition('/')[2]}: {table.title}"
     result = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
@@ -31,24 +57,24 @@ def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seed
     result.add_column("figure", no_wrap=True)
     for heading in ("published", "ours", "difference"):
         result.add_column(heading, justify="right", no_wrap=True)
-    for row, found in zip(table.rows, ours, strict=True):
+    for row, figures in zip(table.rows, ours, strict=True):
         style = "dim" if row.file is None else None
-        for line, cells in enumerate(_lines(row, found)):
+        for line, cells in enumerate(_lines(row, figures)):
             result.add_row(_named(row, table) if line == 0 else "", *cells, style=style)
     return result
 
 
-def _named(row: Row, table: PaperTable) -> str:
-    mark = f" [{_remarks(table).index(row.remark) + 1}]" if row.remark else ""
+def _named(row: TableRow, table: PaperTable) -> str:
+    mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
     return f"{row.text}{mark}".replace("[", "\\[")
 
 
-def _lines(row: Row, found: Ours) -> Iterator[tuple[str, str, str, str]]:
+def _lines(row: TableRow, figures: Ours) -> Iterator[tuple[str, str, str, str]]:
     """Figure, published, ours, and what is between them."""
     for name, published in row.published.items():
         if isinstance(published, list):
             continue
-        figure, own = FIGURES[name], found.get(name)
+        figure, own = FIGURES[name], figures.get(name)
         title, printed = f"{figure.title} {figure.unit}".strip(), f"{published:.{figure.digits}f}"
         if own is None:
             yield title, printed, "" if row.file is None else NOTHING, ""
@@ -67,12 +93,8 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
-def _remarks(table: PaperTable) -> list[str]:
-    return list(dict.fromkeys(row.remark for row in table.rows if row.remark))
-
-
 def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:
-    lines = [f"[{number}] {remark}" for number, remark in enumerate(_remarks(table), 1)]
+    lines = [f"[{number}] {remark}" for number, remark in enumerate(table.remarks, 1)]
     if any(row.file is None for row in table.rows):
         lines.append("grey: figures of others, without a recipe")
     if seeds > 1:
@@ -82,20 +104,3 @@ def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:
     if setting.differs:
         lines.append(f"NOT THE SETTING OF THE PAPER: {described(setting.differs)}")
     return "\n".join(lines).replace("[", "\\[")
-
-
-def described(differs: Mapping[str, str]) -> str:
-    """What is changed about the recipes, in one line."""
-    return ", ".join(f"{name} {value}" for name, value in differs.items())
-
-
-def as_data(table: PaperTable, ours: Sequence[Ours], setting: Setting, seeds: Sequence[int]) -> dict[str, Any]:
-    """A table as JSON holds it: rows by the name of their recipe file."""
-    rows: dict[str, Any] = {}
-    for row, found in zip(table.rows, ours, strict=True):
-        if row.file is not None and found:
-            rows[row.file.path.name] = {
-                name: {"mean": figure.mean, "sd": figure.deviation, "values": list(figure.values)}
-                for name, figure in found.items()
-            }
-    return {"table": table.name, "setting": dict(setting.differs), "seeds": list(seeds), "rows": rows}

@@ -1,46 +1,36 @@
 """`offstride upper-bound`: what a decoder could reach at best, by how well labels survive its coarse grid."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from itertools import product
 from pathlib import Path
-from typing import get_args
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from torch import Tensor
 
-from offstride.cli.bound_tables import Bound, Learned, direct_table, learned_table, save_bounds
-from offstride.cli.console import Report, pick_device, progress_bar, write_text
-from offstride.data import LabelMaps, SampleSet, build_dataset
-from offstride.evaluate import (
-    Coarse,
-    Interpolation,
-    LabelDecoder,
-    LabelTraining,
-    Trained,
-    label_decoder,
-    learned_bound,
-    mean_and_deviation,
-    reconstruction_bounds,
-)
-from offstride.upsamplers import LabelBasis, fit_label_basis
+from offstride.cli.bound_tables import direct_table, learned_table, save_bounds
+from offstride.cli.console import pick_device, progress_bar
+from offstride.data import SampleSet, build_dataset
+from offstride.evaluate import LabelTraining
+from offstride.experiments.bounds import direct_bounds, label_bases, learned_bounds
+from offstride.files import write_text
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Measure the direct bounds, and the learned ones if they are asked for."""
+    """Measure the direct bounds, and with `--learned` the learned ones."""
     values = _parser(program).parse_args(arguments)
     _check(values)
     dataset = _dataset(values, values.split, values.count)
     fit_set = cache(lambda: _dataset(values, values.fit_split, values.fit_count))
-    bases = _bases(values, dataset, fit_set)
-    direct = _direct(dataset, bases, values.channels)
+    most = max([*values.channels, values.code] if values.learned else values.channels)
+    bases = label_bases(values.basis, values.scales, most, len(dataset.classes), fit_set, progress_bar)
+    direct = direct_bounds(dataset, bases, values.channels, progress_bar)
     title = f"{values.data} {values.split or ''}".strip()
     Console().print(direct_table(direct, f"labels of {title}, to a coarse grid and back: mIoU in per cent"))
-    learned = _learned(values, fit_set(), dataset, bases) if values.learned else []
-    if learned:
+    learned = []
+    if values.learned:
+        how = _training(values), values.seeds, pick_device(values.device), progress_bar
+        learned = learned_bounds(fit_set(), dataset, bases, *how)
         Console().print(learned_table(learned, f"networks that read labels of {title}: mIoU in per cent"))
     if values.plot:
         save_bounds(values.plot, direct, title)
@@ -111,67 +101,3 @@ def _training(values: Namespace) -> LabelTraining:
 def _dataset(values: Namespace, split: str | None, count: int | None) -> SampleSet:
     source = {"count": count, "size": values.size} if values.data == "streets" else {"root": values.root}
     return build_dataset(values.data, split, **source)
-
-
-def _bases(values: Namespace, dataset: SampleSet, fit_set: Callable[[], SampleSet]) -> dict[int, LabelBasis]:
-    """A basis for each scale, from files as far as there are some; one of most channels serves for fewer."""
-    classes = len(dataset.classes)
-    found: dict[int, LabelBasis] = {}
-    for path in values.basis:
-        basis = LabelBasis.load(path)
-        if basis.classes != classes or basis.scale not in values.scales:
-            raise ValueError(
-                f"basis {path}: expected {classes} classes and a window of {values.scales}, "
-                f"got {basis.classes} and {basis.scale}"
-            )
-        found[basis.scale] = basis
-    for scale in values.scales:
-        if scale not in found:
-            found[scale] = _fit(values, scale, fit_set())
-    return found
-
-
-def _fit(values: Namespace, scale: int, dataset: SampleSet) -> LabelBasis:
-    classes = len(dataset.classes)
-    most = max([*values.channels, values.code] if values.learned else values.channels)
-    channels = min(most, scale**2 * classes)
-    with progress_bar(f"basis of windows of {scale}") as progress:
-        maps = reported(LabelMaps(dataset), progress)
-        return fit_label_basis(maps, scale=scale, classes=classes, channels=channels, progress=progress)
-
-
-def reported(maps: LabelMaps, progress: Report) -> Iterator[Tensor]:
-    """Label maps, with a report after each."""
-    for index in range(len(maps)):
-        yield maps[index]
-        progress(index + 1, len(maps))
-
-
-def _direct(dataset: SampleSet, bases: Mapping[int, LabelBasis], channels: Sequence[int]) -> list[Bound]:
-    """Bounds of all decoders at all scales, in one pass over the data."""
-    decoders: dict[tuple[int, str, int, str | None], LabelDecoder] = {}
-    classes = len(dataset.classes)
-    for scale, basis in bases.items():
-        for count in sorted({min(count, basis.channels) for count in channels}):
-            decoders[scale, "dupsampling", count, None] = label_decoder(basis, scale, classes, channels=count)
-        for kind, coarse in product(get_args(Interpolation), get_args(Coarse)):
-            decoders[scale, kind, classes, coarse] = label_decoder(kind, scale, classes, coarse=coarse)
-    with progress_bar("compressing labels") as progress:
-        scores = reconstruction_bounds(dataset, decoders, progress=progress)
-    return [Bound(*key, score.miou, score.pixel_accuracy) for key, score in scores.items()]
-
-
-def _learned(values: Namespace, train: SampleSet, val: SampleSet, bases: Mapping[int, LabelBasis]) -> list[Learned]:
-    training = _training(values)
-    device = pick_device(values.device)
-    rows = []
-    for scale, decoder in product(bases, get_args(Trained)):
-        basis = bases[scale] if decoder == "dupsampling" else None
-        found = []
-        for seed in range(values.seeds):
-            with progress_bar(f"training {decoder} {scale}, seed {seed}") as progress:
-                options = {"seed": seed, "basis": basis, "device": device, "progress": progress}
-                found.append(learned_bound(train, val, decoder, scale, training, **options).scores.miou)
-        channels = training.channels if basis else len(val.classes)
-        rows.append(Learned(scale, decoder, channels, training.steps, found, *mean_and_deviation(found)))
-    return rows

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from offstride.data.camvid import CamVid
+from offstride.data.catalog import CAMVID, STREETS, ClassSet
 from offstride.data.folder import FolderDataset
 from offstride.data.join import Joined
 from offstride.data.registry import OFFICIAL
@@ -11,12 +13,31 @@ from offstride.data.sample import SampleSet
 from offstride.data.shards import ShardedDataset
 from offstride.data.streets import Streets
 
-_IN_FOLDERS: Mapping[str, Callable[[str | Path, str | None], SampleSet]] = {
-    "folder": FolderDataset,
-    "camvid": CamVid,
-    "shards": ShardedDataset,
-}
 _SPLITS = ("train", "val", "test")
+
+
+class Source(NamedTuple):
+    """A data set as `build_dataset` opens it.
+
+    Attributes:
+        open: From a folder and a split to the samples; None for what is drawn.
+        classes: The classes, where they are known without the files.
+        joins: Splits that consist of others: name to their names, joined by `+`.
+    """
+
+    open: Callable[[str | Path, str | None], SampleSet] | None
+    classes: ClassSet | None = None
+    joins: Mapping[str, str] = {}
+
+
+DATASETS: dict[str, Source] = {
+    "folder": Source(FolderDataset),
+    "camvid": Source(CamVid, CAMVID),
+    "shards": Source(ShardedDataset),
+    **{name: Source(official.open, official.classes, official.joins) for name, official in OFFICIAL.items()},
+    "streets": Source(None, STREETS),
+}
+"""What recipes and commands know by name; a further data set is a line here."""
 
 
 def build_dataset(
@@ -47,9 +68,9 @@ def build_dataset(
             are missing. Of splits whose labels are not public (test of VOC, ADE20K, Cityscapes) only names and images
             can be had, see `FileDataset`.
     """
-    if name != "streets" and name not in _IN_FOLDERS and name not in OFFICIAL:
-        raise ValueError(f"name: expected one of {(*_IN_FOLDERS, *OFFICIAL, 'streets')}, got {name!r}")
-    joins = OFFICIAL[name].joins if name in OFFICIAL else {}
+    if name not in DATASETS:
+        raise ValueError(f"name: expected one of {tuple(DATASETS)}, got {name!r}")
+    joins = DATASETS[name].joins
     splits = [part for given in (split or "").split("+") for part in joins.get(given, given).split("+")]
     parts = [_open(name, part or None, root, count, size, seed) for part in splits]
     return parts[0] if len(parts) == 1 else Joined(parts)
@@ -59,7 +80,8 @@ def _open(
     name: str, split: str | None, root: str | Path | None, count: int | None, size: tuple[int, int] | None, seed: int
 ) -> SampleSet:
     """One split that is no join."""
-    if name == "streets":
+    source = DATASETS[name]
+    if source.open is None:
         _refuse(name, root=root)
         if split not in _SPLITS:
             raise ValueError(f"split: expected one of {_SPLITS} for {name!r}, got {split!r}")
@@ -68,7 +90,7 @@ def _open(
     _refuse(name, count=count, size=size)
     if root is None:
         raise ValueError(f"root: expected the folder that holds {name!r}, got None")
-    return OFFICIAL[name].open(root, split or "") if name in OFFICIAL else _IN_FOLDERS[name](root, split)
+    return source.open(root, split)
 
 
 def _refuse(name: str, **arguments: object) -> None:

@@ -46,13 +46,13 @@ class OfficialSet:
         check_root(root)
         return self.find(root, split)
 
-    def open(self, root: str | Path, split: str) -> FileDataset:
+    def open(self, root: str | Path, split: str | None) -> FileDataset:
         """Open one split that is no join.
 
         Raises:
             ValueError: As `match` does, and when images or labels are missing.
         """
-        matching = self.match(Path(root), split)
+        matching = self.match(Path(root), split or "")
         check_complete(matching, "the folder of labels", "the folder of images")
         if not matching.pairs:
             raise ValueError(f"root: no images of split {split!r} of {self.name!r} in {root}")

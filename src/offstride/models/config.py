@@ -2,29 +2,28 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Everything that `create_model` needs.
+class Architecture:
+    """What a model is made of, whatever its classes and images: the settings that configurations and recipes share.
 
     Args:
-        backbone: Name of a timm model.
-        classes: Number of classes.
+        backbone: Any timm model with `features_only`, or one of ours.
         head: `"aspp"`, `"deeplabv3plus"`, `"denseaspp"`, `"dupsampling_decoder"`, `"encnet"`, `"fcn"`, `"linear"` or
             `"psp"`.
         upsampler: `"bilinear"`, `"carafe"`, `"cascaded_lau"`, `"deformable"`, `"dupsampling"`, `"dysample"`,
             `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"residual"`, `"sapa"` or `"transposed"`.
         fusion: What joins the levels of the backbone to the head's map: `"addition"`, `"concat"`, `"fpn"`,
             `"gated_fpn"`, `"gff"`, or nothing.
-        output_stride: Stride of the coarse grid in image pixels.
-        multi_grid: Factors of the rates of the units of the last blocks, see `Backbone`.
-        cascade: Last block of a cascade (5, 6 or 7), see `Backbone`.
-        taps: Further features of the backbone that the head asks for, see `Backbone`.
+        output_stride: Stride of the coarse grid in image pixels: 8, 16 or 32, and more for cascades.
+        multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3), see `Backbone`.
+        cascade: Last block of a cascade (5, 6 or 7; DeepLabv3), see `Backbone`.
+        taps: Further features of the backbone that the head asks for, by name (DUpsampling), see `Backbone`.
         backbone_options: Further arguments of `timm.create_model`.
         head_options: Arguments of the head. Unless `rates` are among them, those of ASPP are (6, 12, 18), doubled at
             output stride 8 (DeepLabv3, §3.3).
@@ -32,15 +31,13 @@ class ModelConfig:
             them, as in the paper (4 of 8), and moves each class on its own with `groups: classes`.
         fusion_options: Arguments of the fusion, see `FusionHead`.
         auxiliary: Name of the backbone feature with an auxiliary FCN head, such as `layer3` of ResNets.
-        mean: Mean colour of images in 0 … 1; the backbone's by default.
-        std: Standard deviation, likewise.
 
     Raises:
         ValueError: If a number is out of range or an option cannot be written as JSON.
     """
 
     backbone: str
-    classes: int
+    _: KW_ONLY
     head: str = "fcn"
     upsampler: str = "bilinear"
     fusion: str | None = None
@@ -53,14 +50,36 @@ class ModelConfig:
     upsampler_options: dict[str, Any] = field(default_factory=dict)
     fusion_options: dict[str, Any] = field(default_factory=dict)
     auxiliary: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_count("output_stride", self.output_stride)
+        for name in ("backbone_options", "head_options", "upsampler_options", "fusion_options"):
+            _check_options(name, getattr(self, name))
+
+    def settings(self) -> dict[str, Any]:
+        """The shared settings alone, as plain data; keywords of `create_model`."""
+        values = asdict(self)
+        return {entry.name: values[entry.name] for entry in fields(Architecture)}
+
+
+@dataclass(frozen=True)
+class ModelConfig(Architecture):
+    """Everything that `create_model` needs; a checkpoint holds it.
+
+    Args:
+        classes: Number of classes.
+        mean: Mean colour of images in 0 … 1; the backbone's by default.
+        std: Standard deviation, likewise.
+    """
+
+    classes: int
+    _: KW_ONLY
     mean: Triple | None = None
     std: Triple | None = None
 
     def __post_init__(self) -> None:
         _check_count("classes", self.classes)
-        _check_count("output_stride", self.output_stride)
-        for name in ("backbone_options", "head_options", "upsampler_options", "fusion_options"):
-            _check_options(name, getattr(self, name))
+        super().__post_init__()
         for name in ("mean", "std"):
             value = getattr(self, name)
             if value is not None:

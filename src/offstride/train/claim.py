@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
+from offstride.files import write_text
 from offstride.train.recipe import Recipe, recipe_to_dict
 
 FREE = {
@@ -37,8 +38,7 @@ def claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
         changed = [name for name in _differences(before, described) if name not in FREE]
         if changed:
             raise ValueError(f"resume: {directory} holds a run by another recipe; different: {', '.join(changed)}")
-    directory.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(described, sort_keys=False))
+    write_text(file, yaml.safe_dump(described, sort_keys=False))
 
 
 def _completed(described: dict[str, dict]) -> dict[str, dict]:

@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from offstride.data import EvalTransform, SampleSet
 from offstride.models import Segmenter
-from offstride.models.parts import UPSAMPLERS
 from offstride.replace.choice import start_options
-from offstride.train.recipe import ModelRecipe
+from offstride.train.fit import build_model
+from offstride.train.recipe import ModelRecipe, Recipe
+from offstride.upsamplers import UPSAMPLERS
+
+ROUNDING = 1e-4
+"""Largest difference of scores, as a share of their range, that is rounding."""
 
 
 def with_new_upsampler(
@@ -21,7 +28,7 @@ def with_new_upsampler(
 
     Args:
         checkpoint: File that `Segmenter.save` wrote.
-        upsampler: One of `offstride.models.parts.UPSAMPLERS` that reads scores and has parameters.
+        upsampler: One of `offstride.upsamplers.UPSAMPLERS` that reads scores and has parameters.
         options: Options of it. Unless given: the `origin` of the file's upsampler, zero offsets, and the factor to the
             image as `scale` (8 at most; beyond it offsets are interpolated).
 
@@ -52,10 +59,25 @@ def _recipe(model: Segmenter, checkpoint: Path, upsampler: str, options: Mapping
     config = model.config
     origin = config.upsampler_options.get("origin", "center")
     kept = {model.part_of(name) for name in model.state_dict()} - {"upsampler"}
-    settings = config.to_dict() | {
+    settings = config.settings() | {
         "upsampler": upsampler,
         "upsampler_options": start_options(upsampler, options, origin, config.classes, model.head.out_stride),
-        "start": checkpoint,
-        "start_parts": sorted(kept),
     }
-    return ModelRecipe(**{name: value for name, value in settings.items() if name not in ("classes", "mean", "std")})
+    return ModelRecipe(**settings, start=checkpoint, start_parts=sorted(kept))
+
+
+@torch.no_grad()
+def describe_start(recipe: Recipe, checkpoint: Path, dataset: SampleSet) -> str:
+    """Two lines: what will be trained, and how far the scores of an image are from those of the original at first."""
+    original, model = Segmenter.load(checkpoint), build_model(recipe, dataset.classes).eval()
+    image = EvalTransform(model.mean, model.std)(dataset[0])[0][None]
+    expected = original(image)
+    difference = (model(image) - expected).abs().max()
+    settings = ", ".join(f"{name}={value!r}" for name, value in recipe.model.upsampler_options.items())
+    trained = sum(parameter.numel() for parameter in model.upsampler.parameters())
+    equal = difference <= ROUNDING * (expected.max() - expected.min())
+    return (
+        f"upsampler  {recipe.model.upsampler}({settings}), {trained:,} parameters, in place of "
+        f"{original.config.upsampler}; all else is frozen\n"
+        f"at start   {'equals' if equal else 'differs from'} the original (largest difference {difference:.1e})"
+    )

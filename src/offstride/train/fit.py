@@ -107,18 +107,8 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
 
 def build_transform(recipe: DataRecipe, model: Segmenter) -> TrainTransform:
     """The augmentation of a recipe, with the normalisation of a model."""
-    return TrainTransform(
-        crop=recipe.crop,
-        scale=recipe.scale,
-        flip=recipe.flip,
-        jitter=recipe.jitter,
-        mean=model.mean,
-        std=model.std,
-        base=recipe.base,
-        base_side=recipe.base_side,
-        hue=recipe.hue,
-        blur=recipe.blur,
-    )
+    names = ("crop", "scale", "flip", "jitter", "base", "base_side", "hue", "blur")
+    return TrainTransform(mean=model.mean, std=model.std, **{name: getattr(recipe, name) for name in names})
 
 
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:

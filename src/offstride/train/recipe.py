@@ -1,32 +1,25 @@
 """A recipe: everything that determines a training run. The command line and YAML files are these classes."""
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from offstride.data.build import DATASETS
 from offstride.losses import LossConfig
+from offstride.models.config import Architecture
 from offstride.models.presets import preset_config
 
-DataName = Literal[
-    "streets",
-    "folder",
-    "shards",
-    "camvid",
-    "voc2012",
-    "pascal_context59",
-    "pascal_context60",
-    "ade20k",
-    "cityscapes",
-    "coco_stuff10k",
-    "coco_stuff164k",
-    "coco_voc",
-]
+if TYPE_CHECKING:
+    DataName = str
+else:
+    DataName = Literal[tuple(DATASETS)]
 """Data sets that recipes name; `offstride.data.build_dataset` opens them."""
 
 
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if value <= 0:
+def _check_positive(recipe: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(recipe, name)) <= 0:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
 
@@ -78,15 +71,15 @@ class DataRecipe:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        _positive(repeats=self.repeats)
+        _check_positive(self, "repeats")
 
 
 @dataclass(frozen=True)
-class ModelRecipe:
-    """Which model to build; the number of classes and the normalisation follow from data and backbone.
+class ModelRecipe(Architecture):
+    """Which model to build, and from which weights; the number of classes and the normalisation follow from data and
+    backbone.
 
     Args:
-        backbone: Any timm model with `features_only`, or one of ours.
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
         basis: File with a basis of the labels, which DUpsampling starts from (`offstride fit-upsampling` writes it).
         start: Model file of an earlier run, whose weights training starts from: after a pre-training with
@@ -94,18 +87,6 @@ class ModelRecipe:
         start_parts: Parts that are taken over from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler`
             and `auxiliary`: GFF's fusions start from a PSPNet. The file's model may have other parts beside them. Empty
             for the whole model.
-        output_stride: 8, 16 or 32, and more for cascades.
-        multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3).
-        cascade: Last block of a cascade: 5, 6 or 7 (DeepLabv3).
-        taps: Further features of the backbone, by name (DUpsampling).
-        head: See `ModelConfig`.
-        upsampler: Likewise.
-        fusion: Likewise.
-        auxiliary: Name of the backbone feature that feeds an auxiliary FCN head.
-        backbone_options: Passed on to timm.
-        head_options: Arguments of the head.
-        upsampler_options: Arguments of the upsampler.
-        fusion_options: Arguments of the fusion.
     """
 
     backbone: str = "mobilenetv2_100"
@@ -113,22 +94,11 @@ class ModelRecipe:
     basis: Path | None = None
     start: Path | None = None
     start_parts: list[str] = field(default_factory=list)
-    output_stride: int = 16
-    multi_grid: list[int] | None = None
-    cascade: int | None = None
-    taps: list[str] = field(default_factory=list)
-    head: str = "fcn"
-    upsampler: str = "bilinear"
-    fusion: str | None = None
-    auxiliary: str | None = None
-    backbone_options: dict[str, Any] = field(default_factory=dict)
-    head_options: dict[str, Any] = field(default_factory=dict)
-    upsampler_options: dict[str, Any] = field(default_factory=dict)
-    fusion_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.basis is not None and self.takes_over("upsampler"):
-            raise ValueError(f"basis: expected none beside start, whose weights replace it, got {self.basis}")
+            raise ValueError(f"basis: cannot be combined with start, whose weights replace it, got {self.basis}")
 
     @classmethod
     def from_preset(cls, name: str, **settings: Any) -> Self:
@@ -138,13 +108,6 @@ class ModelRecipe:
             ValueError: If there is no such model.
         """
         return cls(**{**preset_settings(name), **settings})
-
-    def settings(self) -> dict[str, Any]:
-        """The fields of `ModelConfig`."""
-        values = asdict(self)
-        for name in ("pretrained", "basis", "start", "start_parts"):
-            del values[name]
-        return values
 
     def takes_over(self, part: str) -> bool:
         """Whether a part starts from `start`."""
@@ -165,8 +128,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such model.
     """
-    values = preset_config(name).to_dict()
-    return {key: value for key, value in values.items() if key not in ("classes", "mean", "std")}
+    return preset_config(name).settings()
 
 
 @dataclass(frozen=True)
@@ -208,13 +170,7 @@ class OptimizerRecipe:
     clip: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(
-            learning_rate=self.learning_rate,
-            head_multiplier=self.head_multiplier,
-            offset_multiplier=self.offset_multiplier,
-            bias_multiplier=self.bias_multiplier,
-            power=self.power,
-        )
+        _check_positive(self, "learning_rate", "head_multiplier", "offset_multiplier", "bias_multiplier", "power")
 
 
 @dataclass(frozen=True)
@@ -267,20 +223,21 @@ class ScheduleRecipe:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        _positive(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            validate_every=self.validate_every,
-            checkpoint_every=self.checkpoint_every,
-            log_every=self.log_every,
-            accumulate=self.accumulate,
-            devices=self.devices,
-            nodes=self.nodes,
+        _check_positive(
+            self,
+            "steps",
+            "batch_size",
+            "validate_every",
+            "checkpoint_every",
+            "log_every",
+            "accumulate",
+            "devices",
+            "nodes",
         )
         if self.epochs is None:
             object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
         else:
-            _positive(epochs=self.epochs)
+            _check_positive(self, "epochs")
         parts = self.devices * self.nodes * self.accumulate
         if self.batch_size % parts:
             raise ValueError(
@@ -316,12 +273,4 @@ class Recipe:
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain dictionaries, lists, strings and numbers: what its YAML file holds."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return plain(asdict(recipe))
+    return json.loads(json.dumps(asdict(recipe), default=str))

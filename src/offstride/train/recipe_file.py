@@ -1,4 +1,4 @@
-"""Recipe files: YAML that lies over other files, names the training before its own, and the row of a paper it is for.
+"""Recipe files: YAML that extends other files, names the training before its own, and the row of a paper it is for.
 
 Besides the sections of a `Recipe` a file may hold:
 
@@ -54,51 +54,60 @@ class RecipeFile:
 
 
 def load_recipe_file(path: str | Path) -> RecipeFile:
-    """Read a recipe file and all files that it stands on.
+    """Read a recipe file and all files that it extends.
 
     Raises:
-        ValueError: Naming the file that is missing, cannot be read, has unknown keys, or stands on itself.
+        ValueError: Naming the file that is missing, cannot be read, has unknown keys, or extends itself.
     """
     return load_recipe_files([path])
 
 
-def load_recipe_files(paths: Iterable[str | Path], *, expand_preset: bool = True) -> RecipeFile:
-    """Several files, later ones laid over earlier ones; a file that several stand on is laid once.
+def load_recipe_files(paths: Iterable[str | Path]) -> RecipeFile:
+    """Several files, later ones laid over earlier ones; a file that several extend is laid once.
 
     Args:
-        paths: The files; what is trained first is what the last says that says something, and the row is that of the
-            last.
-        expand_preset: Replace the name of a preset by its settings.
+        paths: The files. `after` is that of the last one that has it, the row of a table that of the last one.
 
     Raises:
         ValueError: As `load_recipe_file`.
     """
-    return _load([Path(path).resolve() for path in paths], expand_preset, ())
-
-
-def resolved(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The sections of a recipe file with everything below it, as plain mappings."""
-    return load_recipe_file(path).recipe
+    return _load([Path(path).resolve() for path in paths], ())
 
 
 def training_chain(path: str | Path) -> list[RecipeFile]:
     """The recipes that are trained one after another, the file's own last."""
-    found = [load_recipe_file(path)]
-    while (before := found[0].after) is not None:
-        found.insert(0, load_recipe_file(before))
-    return found
+    chain = [load_recipe_file(path)]
+    while (before := chain[0].after) is not None:
+        chain.insert(0, load_recipe_file(before))
+    return chain
 
 
-def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> RecipeFile:
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Contents of recipe files laid over each other setting by setting; `after` of the last that names one."""
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        if "after" in layer:
+            settings.get("model", {}).pop("start_parts", None)  # of what another one was after
+        for name, value in layer.items():
+            if name in SECTIONS or name == "evaluate":
+                settings[name] = {**settings.get(name, {}), **value}
+                if "steps" in value and "epochs" not in value:
+                    settings[name].pop("epochs", None)  # they would win
+            elif name == "after":
+                settings[name] = value
+    return settings
+
+
+def _load(paths: list[Path], later: tuple[Path, ...]) -> RecipeFile:
     """See `load_recipe_files`; `later` are the trainings that come after this one."""
     if not paths:
         raise ValueError("recipe: expected a file, got none")
     layers: dict[Path, dict[str, Any]] = {}
     for path in paths:
         _lay(path, layers, ())
-    settings, own = _merged(layers.values()), layers[paths[-1]]
+    settings, own = merged(layers.values()), layers[paths[-1]]
     recipe = {name: settings[name] for name in SECTIONS if name in settings}
-    if expand_preset and "preset" in recipe.get("model", {}):
+    if "preset" in recipe.get("model", {}):
         recipe["model"] = _expanded(recipe["model"], paths[-1])
     training = paths[-1]
     while "same" in layers[training]:
@@ -106,7 +115,7 @@ def _load(paths: list[Path], expand_preset: bool, later: tuple[Path, ...]) -> Re
     if (after := settings.get("after")) is not None:
         if after in (*later, training):
             raise ValueError(f"after: {_arrow((*later, training, after))} is a circle")
-        _load([after], False, (*later, training))
+        _load([after], (*later, training))
     return RecipeFile(paths[-1], recipe, after, settings.get("evaluate", {}), own.get("table", {}), training)
 
 
@@ -116,28 +125,28 @@ def _lay(path: Path, layers: dict[Path, dict[str, Any]], above: tuple[Path, ...]
         raise ValueError(f"base: {_arrow((*above, path))} is a circle")
     if path in layers:
         return
-    found = _read(path, above)
-    for below in (*found.get("base", ()), *([found["same"]] if "same" in found else ())):
+    content = _read(path, above)
+    for below in (*content.get("base", ()), *([content["same"]] if "same" in content else ())):
         _lay(below, layers, (*above, path))
-    layers[path] = found
+    layers[path] = content
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """One file, checked, with the paths that it names made absolute."""
     try:
-        found = yaml.load(path.read_text(), _LOADER)
+        content = yaml.load(path.read_text(), _LOADER)
     except (OSError, UnicodeDecodeError) as error:
         named = f", which {above[-1]} names," if above else ""
         raise ValueError(f"recipe {path}{named} cannot be read: {getattr(error, 'strerror', error)}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"recipe {path}: expected YAML: {error}") from error
-    found = {} if found is None else found
-    _check_keys(path, "", found, _TOP)
-    for name, part in found.items():
+    content = {} if content is None else content
+    _check_keys(path, "", content, _TOP)
+    for name, part in content.items():
         _check_section(path, name, part)
-    if "same" in found and (beside := sorted(found.keys() - {"same", "evaluate", "table"})):
+    if "same" in content and (beside := sorted(content.keys() - {"same", "evaluate", "table"})):
         raise ValueError(f"recipe {path}: expected evaluate and table alone beside same, got {', '.join(beside)}")
-    return {**found, **_named_files(path, found)}
+    return {**content, **_named_files(path, content)}
 
 
 def _check_section(path: Path, name: str, part: Any) -> None:
@@ -148,41 +157,25 @@ def _check_section(path: Path, name: str, part: Any) -> None:
         _check_keys(path, name, part, known[name])
 
 
-def _check_keys(path: Path, section: str, found: Any, known: Iterable[str]) -> None:
+def _check_keys(path: Path, section: str, content: Any, known: Iterable[str]) -> None:
     where = f"recipe {path}: {section}".rstrip(": ")
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{where}: expected names and values, got {found!r}")
-    if unknown := sorted(str(key) for key in found if key not in tuple(known)):
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where}: expected names and values, got {content!r}")
+    if unknown := sorted(str(key) for key in content if key not in tuple(known)):
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
 
 
-def _named_files(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+def _named_files(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """`base`, `after` and `same` as absolute paths, as far as they are there."""
     named: dict[str, Any] = {}
     for key in ("base", "after", "same"):
-        if key in found:
-            names = found[key] if key == "base" and isinstance(found[key], list) else [found[key]]
+        if key in content:
+            names = content[key] if key == "base" and isinstance(content[key], list) else [content[key]]
             if not all(isinstance(name, str) for name in names):
-                raise ValueError(f"recipe {path}: {key}: expected the path of a recipe file, got {found[key]!r}")
+                raise ValueError(f"recipe {path}: {key}: expected the path of a recipe file, got {content[key]!r}")
             paths = [(path.parent / name).resolve() for name in names]
             named[key] = paths if key == "base" else paths[0]
     return named
-
-
-def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sections merged setting by setting; `after` of the last that names one."""
-    found: dict[str, Any] = {}
-    for layer in layers:
-        if "after" in layer:
-            found.get("model", {}).pop("start_parts", None)  # of what another one was after
-        for name, value in layer.items():
-            if name in SECTIONS or name == "evaluate":
-                found[name] = {**found.get(name, {}), **value}
-                if "steps" in value and "epochs" not in value:
-                    found[name].pop("epochs", None)  # they would win
-            elif name == "after":
-                found[name] = value
-    return found
 
 
 def _expanded(model: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of a table.
 
     Attributes:
@@ -63,6 +63,17 @@ class Row:
     size: tuple[int, int] = (512, 512)
     remark: str = ""
 
+    @property
+    def training(self) -> Path:
+        """Recipe file of its training.
+
+        Raises:
+            ValueError: If it has none.
+        """
+        if self.file is None:
+            raise ValueError(f"row: expected one with a recipe file, got {self.text!r}")
+        return self.file.training
+
 
 @dataclass(frozen=True)
 class PaperTable:
@@ -78,7 +89,12 @@ class PaperTable:
     name: str
     paper: str
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know, in the order of the rows."""
+        return list(dict.fromkeys(row.remark for row in self.rows if row.remark))
 
 
 def table_names(recipes: Path) -> list[str]:
@@ -87,10 +103,11 @@ def table_names(recipes: Path) -> list[str]:
     Raises:
         ValueError: If the folder holds no tables.
     """
-    found = [f"{path.parent.name}/{name}" for path in _lists(recipes) for name in _read(path)["tables"]]
-    if not found:
+    lists = sorted(recipes.glob("*/tables.yaml"))
+    names = [f"{path.parent.name}/{name}" for path in lists for name in _read(path)["tables"]]
+    if not names:
         raise ValueError(f"recipes: expected the folder of recipes with PAPER/tables.yaml, got {recipes}")
-    return found
+    return names
 
 
 def read_table(recipes: Path, name: str) -> PaperTable:
@@ -115,21 +132,17 @@ def read_tables(recipes: Path) -> list[PaperTable]:
     return [read_table(recipes, name) for name in table_names(recipes)]
 
 
-def _lists(recipes: Path) -> list[Path]:
-    return sorted(recipes.glob("*/tables.yaml"))
-
-
 def _read(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text())
-    if not isinstance(found, Mapping) or not isinstance(found.get("tables"), Mapping):
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, Mapping) or not isinstance(content.get("tables"), Mapping):
         raise ValueError(f"{path}: expected a title and tables")
-    return dict(found)
+    return dict(content)
 
 
-def _row(entry: Any, folder: Path, name: str) -> Row:
+def _row(entry: Any, folder: Path, name: str) -> TableRow:
     """A row from its recipe file, or from what stands in the list itself."""
     if isinstance(entry, Mapping):
-        return Row(entry["row"], _checked(entry["published"], folder), remark=entry.get("remark", ""))
+        return TableRow(entry["row"], _checked(entry["published"], folder), remark=entry.get("remark", ""))
     file = load_recipe_file(folder / entry)
     described = file.table
     if described.get("id") != name:
@@ -137,7 +150,7 @@ def _row(entry: Any, folder: Path, name: str) -> Row:
     if (measure := described.get("measure", "accuracy")) not in MEASURES:
         raise ValueError(f"recipe {file.path}: measure: expected one of {', '.join(MEASURES)}, got {measure!r}")
     against = described.get("against")
-    return Row(
+    return TableRow(
         described["row"],
         _checked(described["published"], file.path),
         file,

@@ -1,8 +1,6 @@
 """What is changed about the recipes of a table: settings of all of its rows, and where the data lie."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,10 @@ import torch
 import yaml
 
 from offstride.backbones import Backbone
-from offstride.cli.train import read_stages
+from offstride.experiments.store import digest
 from offstride.train import ModelRecipe, Recipe
 from offstride.train.claim import FREE
+from offstride.train.reading import read_stages
 from offstride.train.recipe_file import EVALUATE, RecipeFile
 
 
@@ -46,7 +45,7 @@ class Setting:
         """Name of the folder of runs in this setting."""
         if not self.differs:
             return "published"
-        return "changed-" + hashlib.sha256(json.dumps(self.differs, sort_keys=True).encode()).hexdigest()[:8]
+        return f"changed-{digest(self.differs)}"
 
     def recipe(self, path: Path, seed: int) -> Recipe:
         """The recipe of a file in this setting.
@@ -54,8 +53,8 @@ class Setting:
         Raises:
             ValueError: If there is no such setting, or a value is wrong.
         """
-        words = [f"--{name}={value}" for name, value in self.values.items() if not name.startswith("evaluate.")]
-        recipe = read_stages([path], [*words, f"--schedule.seed={seed}"])[-1]
+        own = {name: value for name, value in self.values.items() if not name.startswith("evaluate.")}
+        recipe = read_stages([path], own | {"schedule.seed": str(seed)})[-1]
         if "model.backbone" in self.values and "model.auxiliary" not in self.values:
             recipe = replace(recipe, model=_with_moved_auxiliary(recipe.model))
         if (root := self.roots.get(recipe.data.name)) is not None:
@@ -64,44 +63,24 @@ class Setting:
 
     def evaluation(self, file: RecipeFile, recipe: Recipe) -> dict[str, Any]:
         """How a row is scored. Base and windows follow base and crop of the training where these are changed."""
-        found: dict[str, Any] = {"split": recipe.data.val, **file.evaluate}
-        if "data.base" in self.values and "base" in found:
-            found["base"] = recipe.data.base
-        if "data.crop" in self.values and found.get("sliding"):
-            found["sliding"] = list(recipe.data.crop)
+        how: dict[str, Any] = {"split": recipe.data.val, **file.evaluate}
+        if "data.base" in self.values and "base" in how:
+            how["base"] = recipe.data.base
+        if "data.crop" in self.values and how.get("sliding"):
+            how["sliding"] = list(recipe.data.crop)
         if "data.val" in self.values or "data.name" in self.values:
-            found["split"] = recipe.data.val
+            how["split"] = recipe.data.val
         changed = self._named("evaluate")
-        return found | {name: yaml.safe_load(value) for name, value in changed.items()}
+        return how | {name: yaml.safe_load(value) for name, value in changed.items()}
 
     def _named(self, section: str) -> dict[str, str]:
         start = f"{section}."
         return {name.removeprefix(start): value for name, value in self.values.items() if name.startswith(start)}
 
 
-def read_settings(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """`--SECTION.SETTING VALUE` or `--SECTION.SETTING=VALUE` among the words of a command line, and all other words.
-
-    Raises:
-        ValueError: If a value is missing.
-    """
-    values: dict[str, str] = {}
-    others: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        name, equals, value = word.removeprefix("--").partition("=")
-        section, dot, _ = name.partition(".")
-        if not (word.startswith("--") and dot and section in _SECTIONS):
-            others.append(word)
-            continue
-        value = value if equals else next(rest, "--")
-        if value.startswith("--"):
-            raise ValueError(f"{name}: expected a value")
-        values[name] = value
-    return values, others
-
-
-_SECTIONS = ("data", "model", "loss", "optimizer", "schedule", "evaluate")
+def described(changes: Mapping[str, str]) -> str:
+    """What is changed about the recipes, in one line."""
+    return ", ".join(f"{name} {value}" for name, value in changes.items())
 
 
 def _with_moved_auxiliary(model: ModelRecipe) -> ModelRecipe:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 
-from offstride.cli.console import pick_device
-from offstride.cli.table_rows import FIGURES, Row
-from offstride.cli.table_runs import Runs
-from offstride.data.catalog import CAMVID, STREETS
-from offstride.data.registry import OFFICIAL
+from offstride.data.build import DATASETS
+from offstride.experiments.runs import Runs
+from offstride.experiments.tables import FIGURES, TableRow
 from offstride.models import Segmenter, create_model
 from offstride.models.complexity import Complexity, complexity, decoder_flops
 from offstride.models.timing import timed
@@ -42,7 +40,7 @@ class Summary:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
-def row_figures(runs: Runs, row: Row, seeds: Sequence[int], *, run: bool = True) -> dict[str, Summary]:
+def row_figures(runs: Runs, row: TableRow, seeds: Sequence[int], *, run: bool = True) -> dict[str, Summary]:
     """Our figures of a row.
 
     Args:
@@ -52,34 +50,33 @@ def row_figures(runs: Runs, row: Row, seeds: Sequence[int], *, run: bool = True)
         run: Do what is not done yet; otherwise what is missing is left out.
     """
     wanted = {name for name in row.published if name in FIGURES}
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for seed in seeds:
         if run or (row.measure not in ("speed", "complexity") and runs.is_done(row, seed)):
             for name, value in _measured(runs, row, seed).items():
                 if name in wanted:
-                    found.setdefault(name, []).append(value)
-    counted = _counted(runs, row, wanted)
-    return {name: Summary(values) for name, values in found.items()} | {k: Summary([v]) for k, v in counted.items()}
+                    values.setdefault(name, []).append(value)
+    values |= {name: [value] for name, value in _counted(runs, row, wanted).items()}
+    return {name: Summary(each) for name, each in values.items()}
 
 
-def _measured(runs: Runs, row: Row, seed: int) -> dict[str, float]:
+def _measured(runs: Runs, row: TableRow, seed: int) -> dict[str, float]:
     """What a run gives: accuracies in per cent, or a speed."""
-    assert row.file is not None
     if row.measure == "complexity":
         return {}
     if row.measure == "speed":
-        model = _model(runs.recipe(row, seed), "cpu").to(pick_device(runs.device)).eval()
+        model = _model(runs.recipe(row, seed), "cpu").to(runs.store.device).eval()
         return {"frames_per_second": timed(model, row.size, 10)["frames_per_second"]}
-    if row.measure == "upper-bound":
-        return {"upper_bound": 100 * runs.bound(row, seed)["miou"]}
     if row.measure == "server":
-        runs.trained(row.file.training, seed)
+        runs.trained(row.training, seed)
         return {}
-    scores = runs.scores(row, seed)
-    found = {name: 100 * scores[name] for name in ("miou", "pixel_accuracy") if scores[name] is not None}
+    scores = runs.measured(row, seed)
+    if row.measure == "upper-bound":
+        return {"upper_bound": 100 * scores["miou"]}
+    figures = {name: 100 * scores[name] for name in ("miou", "pixel_accuracy") if scores[name] is not None}
     if "relative_time" in row.published:
-        found["relative_time"] = _seconds(runs, row.file.training, seed) / _seconds(runs, row.against, seed)
-    return found
+        figures["relative_time"] = _seconds(runs, row.training, seed) / _seconds(runs, row.against, seed)
+    return figures
 
 
 def _seconds(runs: Runs, path: Path | None, seed: int) -> float:
@@ -90,20 +87,19 @@ def _seconds(runs: Runs, path: Path | None, seed: int) -> float:
     return read_history(directory / "train.csv")[-1]["seconds"]
 
 
-def _counted(runs: Runs, row: Row, wanted: set[str]) -> dict[str, float]:
+def _counted(runs: Runs, row: TableRow, wanted: set[str]) -> dict[str, float]:
     """What is counted without a run."""
     if not any(FIGURES[name].kind == "complexity" for name in wanted):
         return {}
-    assert row.file is not None
-    own = _costs(runs, row.file.training, row.size)
-    base = None if row.against is None else _costs(runs, load_recipe_file(row.against).training, row.size)
-    found = {"parameters": own.parameters / _MEGA, "macs": own.macs / _GIGA, "flops": own.flops / _GIGA}
-    if base is not None:
-        found["extra_parameters"] = (own.parameters - base.parameters) / _MEGA
-        found["extra_macs"] = (own.macs - base.macs) / _GIGA
+    own = _costs(runs, row.training, row.size)
+    figures = {"parameters": own.parameters / _MEGA, "macs": own.macs / _GIGA, "flops": own.flops / _GIGA}
+    if row.against is not None:
+        base = _costs(runs, load_recipe_file(row.against).training, row.size)
+        figures["extra_parameters"] = (own.parameters - base.parameters) / _MEGA
+        figures["extra_macs"] = (own.macs - base.macs) / _GIGA
     if "decoder_flops" in wanted:
-        found["decoder_flops"] = decoder_flops(_model(runs.setting.recipe(row.file.training, 0)), row.size) / _GIGA
-    return {name: value for name, value in found.items() if name in wanted}
+        figures["decoder_flops"] = decoder_flops(_model(runs.setting.recipe(row.training, 0)), row.size) / _GIGA
+    return {name: value for name, value in figures.items() if name in wanted}
 
 
 def _costs(runs: Runs, path: Path, size: tuple[int, int]) -> Complexity:
@@ -112,15 +108,8 @@ def _costs(runs: Runs, path: Path, size: tuple[int, int]) -> Complexity:
 
 def _model(recipe: Recipe, device: str = "meta") -> Segmenter:
     """The model of a recipe, without values unless a device for them is named."""
-    with torch.device(device):
-        return create_model(classes=_classes(recipe.data.name), **recipe.model.settings())
-
-
-def _classes(name: str) -> int:
-    """Number of classes of a data set whose files need not be there."""
-    own = {"camvid": CAMVID, "streets": STREETS}
-    if name in own:
-        return len(own[name])
-    if name not in OFFICIAL:
+    name = recipe.data.name
+    if (classes := DATASETS[name].classes) is None:
         raise ValueError(f"data.name: expected a data set with classes of its own to count costs for, got {name!r}")
-    return len(OFFICIAL[name].classes)
+    with torch.device(device):
+        return create_model(classes=len(classes), **recipe.model.settings())

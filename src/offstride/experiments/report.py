@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from offstride.cli.console import pick_device, progress_bar, write_text
-from offstride.compare import Entry, ImageCounts, Resampling, compare, measure_costs
+from offstride.compare import Entry, ImageCounts, Resampling, compare, count_images, measure_costs
 from offstride.data import EvalTransform, SampleSet
 from offstride.evaluate import label_map
+from offstride.experiments.store import Store, kept
+from offstride.files import write_text
 from offstride.inference import InferenceProtocol
-from offstride.models import Segmenter
 from offstride.visualize import (
     ComparisonPicture,
     colorize,
@@ -33,36 +31,45 @@ Curves = dict[str, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Scoring:
     """How a comparison is scored and reported.
 
     Args:
-        output: Folder of the report.
         split: That is scored.
         protocol: How images are predicted.
         resampling: How intervals are made.
         thin: Classes with thin objects, if others than the data set's.
         rounds: Timed predictions of each model; 0 for none.
-        device: Where models are scored, and timed besides the CPU.
         output_stride: That models run at, if not that of their training.
     """
 
-    output: Path
     split: str
     protocol: InferenceProtocol
     resampling: Resampling
     thin: Sequence[str] = ()
     rounds: int = 20
-    device: str = "auto"
     output_stride: int | None = None
-
-    def load(self, path: Path) -> Segmenter:
-        """A model, where and as it is scored."""
-        return Segmenter.load(path, output_stride=self.output_stride).to(pick_device(self.device))
 
     def key(self) -> list[Any]:
         """What tells counts of this kind from others."""
         return [self.split, vars(self.protocol), self.output_stride]
+
+    def counts(self, store: Store, path: Path, model: Path, dataset: SampleSet, title: str) -> ImageCounts:
+        """Counts of a model file, kept in a file and made if that is not there."""
+
+        def count(path: Path) -> None:
+            store.announce(f"scoring {title}")
+            loaded = store.load(model, self.output_stride)
+            with store.progress("scoring") as progress:
+                counts = count_images(loaded, dataset, protocol=self.protocol, workers=1, progress=progress)
+            counts.save(path)
+
+        return ImageCounts.load(kept(path, count))
+
+    def facts(self) -> dict[str, str]:
+        """How images are predicted, where that is not plain."""
+        stride = {} if self.output_stride is None else {"Scored at": f"output stride {self.output_stride}"}
+        return stride | ({} if self.protocol.plain else {"Predicted": str(self.protocol)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,59 +96,61 @@ class Contestant:
 def report(
     contestants: Sequence[Contestant],
     dataset: SampleSet,
-    asked: Asked,
+    scoring: Scoring,
+    store: Store,
     *,
     name: str,
     setting: Mapping[str, str] = MappingProxyType({}),
     seeds: Sequence[int] = (),
     missing: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Write `report.json`, `report.md` and `report.html`.
 
     Args:
         contestants: The first is the baseline.
         dataset: The images that were scored.
-        asked: How.
+        scoring: How.
+        store: Its folder is that of the report.
         name: Of the data set.
         setting: Facts about the training, by name.
         seeds: Of the runs, where these are paired.
         missing: Runs that are not there.
-        tell: Is told what is done next.
 
     Returns:
         What `report.json` holds.
     """
-    classes = replace(dataset.classes, thin=tuple(asked.thin)) if asked.thin else dataset.classes
-    costs = _costs(contestants, dataset, asked, tell)
+    classes = replace(dataset.classes, thin=tuple(scoring.thin)) if scoring.thin else dataset.classes
+    costs = _costs(contestants, dataset, scoring, store)
     entries = [
         Entry(each.name, each.runs, each.description, each.paper, _joined(each.curves), costs.get(each.name, {}))
         for each in contestants
     ]
-    tell("resampling")
-    found = compare(entries, classes, asked.resampling, paired=bool(seeds))
+    store.announce("resampling")
+    compared = compare(entries, classes, scoring.resampling, paired=bool(seeds))
     runs = f"{len(seeds)} seed{'s' * (len(seeds) != 1)}" if seeds else f"{sum(len(e.runs) for e in entries)} models"
-    found = {
+    content = {
         "title": f"{name}: {len(entries)} upsamplers, {runs}",
         "data": {
             "name": name,
-            "split": asked.split,
+            "split": scoring.split,
             "images": len(dataset),
             "classes": list(classes.names),
             "colors": [list(color) for color in classes.palette],
             "thin": list(classes.thin),
         },
-        "setting": dict(setting) | _asked_facts(asked),
+        "setting": dict(setting) | scoring.facts(),
         "seeds": list(seeds),
         "missing": list(missing),
-        **found,
+        **compared,
         "made": {"versions": versions(), "hardware": _hardware()},
     }
-    write_text(asked.output / "report.json", json.dumps(found, indent=1) + "\n")
-    write_text(asked.output / "report.md", comparison_markdown(found))
-    tell("drawing")
-    write_comparison_page(asked.output / "report.html", found, pictures(contestants, found, dataset, asked))
-    return found
+    write_text(store.folder / "report.json", json.dumps(content, indent=1) + "\n")
+    write_text(store.folder / "report.md", comparison_markdown(content))
+    store.announce("drawing")
+    write_comparison_page(
+        store.folder / "report.html", content, pictures(contestants, content, dataset, scoring, store)
+    )
+    return content
 
 
 def _joined(curves: Sequence[Curves]) -> dict[str, list[list[tuple[float, float]]]]:
@@ -149,24 +158,17 @@ def _joined(curves: Sequence[Curves]) -> dict[str, list[list[tuple[float, float]
 
 
 def _costs(
-    contestants: Sequence[Contestant], dataset: SampleSet, asked: Asked, tell: Callable[[str], None]
+    contestants: Sequence[Contestant], dataset: SampleSet, scoring: Scoring, store: Store
 ) -> dict[str, dict[str, Any]]:
-    if not asked.rounds:
+    if not scoring.rounds:
         return {}
-    tell("timing")
+    store.announce("timing")
     height, width = dataset[0].label.shape
-    other = pick_device(asked.device)
-    devices = [torch.device("cpu"), *([other] if other.type != "cpu" else [])]
+    devices = [torch.device("cpu"), *([store.device] if store.device.type != "cpu" else [])]
     files = {each.name: each.models[0] for each in contestants}
-    with progress_bar("timing") as progress:
-        options = {"rounds": asked.rounds, "output_stride": asked.output_stride, "progress": progress}
+    with store.progress("timing") as progress:
+        options = {"rounds": scoring.rounds, "output_stride": scoring.output_stride, "progress": progress}
         return measure_costs(files, (height, width), devices=devices, **options)
-
-
-def _asked_facts(asked: Asked) -> dict[str, str]:
-    """How images were predicted, where that is not plain."""
-    stride = {} if asked.output_stride is None else {"Scored at": f"output stride {asked.output_stride}"}
-    return stride | ({} if asked.protocol.plain else {"Predicted": str(asked.protocol)})
 
 
 def _hardware() -> str:
@@ -183,23 +185,22 @@ def _processor() -> str:
 
 @torch.inference_mode()
 def pictures(
-    contestants: Sequence[Contestant], found: Mapping[str, Any], dataset: SampleSet, asked: Asked
+    contestants: Sequence[Contestant], content: Mapping[str, Any], dataset: SampleSet, scoring: Scoring, store: Store
 ) -> list[ComparisonPicture]:
     """The images where methods win and lose most, as the first run of each labels them."""
-    device = pick_device(asked.device)
-    models = {each.name: asked.load(each.models[0]) for each in contestants}
-    wanted = {each["index"] for entry in found["entries"] for part in entry["extremes"].values() for each in part}
+    models = {each.name: store.load(each.models[0], scoring.output_stride) for each in contestants}
+    wanted = {each["index"] for entry in content["entries"] for part in entry["extremes"].values() for each in part}
     samples = {index: dataset[index] for index in sorted(wanted)}
-    baseline, result = found["baseline"], []
+    baseline, result = content["baseline"], []
 
     def labels(name: str, index: int) -> np.ndarray:
         model = models[name]
         image, _ = EvalTransform(model.mean, model.std)(samples[index])
-        return label_map(model, image[None].to(device), asked.protocol)[0].cpu().numpy()
+        return label_map(model, image[None].to(store.device), scoring.protocol)[0].cpu().numpy()
 
     before = {index: labels(baseline, index) for index in samples}
     palette = dataset.classes.palette
-    for entry in found["entries"]:
+    for entry in content["entries"]:
         for kind, images in entry["extremes"].items():
             for each in images:
                 sample, first = samples[each["index"]], before[each["index"]]
@@ -214,36 +215,3 @@ def pictures(
                 }
                 result.append(ComparisonPicture(entry["name"], kind, each["name"], each["difference"], shown))
     return result
-
-
-def summary_table(found: Mapping[str, Any]) -> Table:
-    """Scores in per cent and paired differences, for the terminal."""
-    table = Table(title=found["title"], title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    table.add_column("upsampler", no_wrap=True)
-    for metric in found["metrics"]:
-        table.add_column(metric.replace("_", " ").replace("miou", "mIoU").replace("iou", "IoU"), justify="right")
-        table.add_column("difference", justify="right", no_wrap=True)
-    for entry in found["entries"]:
-        cells = []
-        for metric in found["metrics"]:
-            figure = entry["scores"][metric]
-            cells += [_percent(figure), _difference(figure["difference"])]
-        table.add_row(entry["name"], *cells)
-    sure = f"neither the {found['level']:.0%} interval over images nor that over seeds holds 0"
-    lines = [f"differences to {found['baseline']}; * {sure}"]
-    lines += [f"missing: {', '.join(found['missing'])}"] if found["missing"] else []
-    table.caption = "\n".join(lines)
-    return table
-
-
-def _percent(figure: Mapping[str, Any]) -> str:
-    if figure["mean"] is None:
-        return "–"
-    spread = f" ± {100 * figure['sd']:.1f}" if figure["sd"] is not None else ""
-    return f"{100 * figure['mean']:.1f}{spread}"
-
-
-def _difference(difference: Mapping[str, Any] | None) -> str:
-    if difference is None or difference["mean"] is None:
-        return ""
-    return f"{100 * difference['mean']:+.1f}{'*' if difference['clear'] else ' '}".replace("-", "−")

@@ -1,50 +1,24 @@
 """The overview of all recipes, `recipes/README.md`, and the results that it shows, `recipes/results.json`."""
 
 import json
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from offstride.cli.console import write_text
-from offstride.cli.table_rows import FIGURES, PaperTable, Row, read_tables
-from offstride.cli.table_view import NOTHING, described
+from offstride.experiments.figures import Summary
+from offstride.experiments.setting import Setting, described
+from offstride.experiments.tables import FIGURES, PaperTable, TableRow, read_tables
+from offstride.files import write_text
 
 RESULTS = "results.json"
-_HEAD = """# Recipes
-
-A YAML file for every row of the tables of four papers that a training, a count or a measurement here can give. This
-page is written by `offstride table --readme`; a test keeps it up to date. `camvid/` holds comparisons of our own.
-
-```bash
-offstride table --list                      # all tables, and how many rows have been run
-offstride table lau/3a --dry-run            # what would be run
-offstride table lau/3a --seeds 0 1 2        # run or resume all rows, print them beside the paper
-offstride train recipes/lau/3a/encnet_os32_lau_off.yaml --output runs/one    # one training
-```
-
-Data sets are looked for in `data/voc2012`, `data/pascal_context`, `data/ade20k`, `data/cityscapes`, `data/coco` and
-`data/coco_stuff10k`; `--roots voc2012=FOLDER …` says otherwise. Backbones start from timm's ImageNet weights
-(`model.pretrained: true`, downloaded on first use) or from a file (`--model.pretrained FILE`). What is scored is the
-model at the end of training (`last.safetensors`), not the one that was best on the split that it is scored on. Rows
-with the same training share a run, and so do trainings that come after the same one. Any setting can be changed for
-all rows of a table, `--data.name streets --model.backbone mobilenetv2_100`; the printed table then says that it is
-not the paper's, and its runs are kept apart.
-
-A file may stand on others: `base` (laid below it), `same` (the same training, scored in another way), `after`
-(trained first; `model.start_parts` where only parts of its model are taken over). The figures of a row are under
-`table`; accuracies in per cent, parameters in millions, operations in billions.
-
-Rows without a file are figures that other papers have printed, or that need what is not public. Rows marked *server*
-are trained here, but scored by the server of the data set: `offstride predict … --submission NAME` writes what it
-takes.
-"""
 
 
 def readme(recipes: Path) -> str:
-    """The page: row, file, published, ours, for every table."""
-    results = read_results(recipes / RESULTS)
-    parts = [_HEAD]
+    """The page: its own introduction, and for every table row, file, published and ours."""
+    page, results = recipes / "README.md", read_results(recipes / RESULTS)
+    parts = [page.read_text().partition("\n## ")[0]] if page.exists() else ["# Recipes\n"]
     for paper, tables in groupby(read_tables(recipes), key=lambda table: table.paper):
         parts.append(f"## {paper}\n")
         parts += [_section(table, [each for each in results if each["table"] == table.name]) for table in tables]
@@ -62,6 +36,20 @@ def record(path: Path, result: dict[str, Any]) -> None:
     write_text(path, json.dumps(sorted([*others, result], key=_key), indent=1, ensure_ascii=False) + "\n")
 
 
+def as_data(
+    table: PaperTable, ours: Sequence[Mapping[str, Summary]], setting: Setting, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """A table as JSON holds it: rows by the name of their recipe file."""
+    rows: dict[str, Any] = {}
+    for row, figures in zip(table.rows, ours, strict=True):
+        if row.file is not None and figures:
+            rows[row.file.path.name] = {
+                name: {"mean": figure.mean, "sd": figure.deviation, "values": list(figure.values)}
+                for name, figure in figures.items()
+            }
+    return {"table": table.name, "setting": dict(setting.differs), "seeds": list(seeds), "rows": rows}
+
+
 def _key(result: Mapping[str, Any]) -> tuple[str, str]:
     return result["table"], json.dumps(result["setting"], sort_keys=True)
 
@@ -70,25 +58,25 @@ def _section(table: PaperTable, results: list[dict[str, Any]]) -> str:
     paper, number = table.name.split("/")
     lines = [f"### Table {number}: {table.title}\n", "| row | file | published | ours |", "|---|---|---|---|"]
     own = next((each for each in results if not each["setting"]), {"rows": {}})
-    remarks = list(dict.fromkeys(row.remark for row in table.rows if row.remark))
+    remarks = table.remarks
     for row in table.rows:
         mark = f" <sup>{remarks.index(row.remark) + 1}</sup>" if row.remark else ""
         cells = (row.text + mark, _link(row, paper, number), _published(row), _ours(row, own["rows"]))
         lines.append("| " + " | ".join(cells) + " |")
     if remarks:
-        lines += ["", "; ".join(f"<sup>{i}</sup> {remark}" for i, remark in enumerate(remarks, 1)) + "."]
+        lines += ["", _wrapped("; ".join(f"<sup>{i}</sup> {remark}" for i, remark in enumerate(remarks, 1)) + ".")]
     return "\n".join([*lines, *_elsewhere(table, results)]) + "\n"
 
 
-def _link(row: Row, paper: str, number: str) -> str:
+def _link(row: TableRow, paper: str, number: str) -> str:
     if row.file is None:
-        return NOTHING
+        return "–"
     name = row.file.path.name
     server = " *server*" if row.measure == "server" else ""
     return f"[{name.removesuffix('.yaml')}]({paper}/{number}/{name}){server}"
 
 
-def _published(row: Row) -> str:
+def _published(row: TableRow) -> str:
     return ", ".join(_figure(name, value) for name, value in row.published.items())
 
 
@@ -99,9 +87,9 @@ def _figure(name: str, value: Any) -> str:
     return f"{figure.title} {value:.{figure.digits}f} {figure.unit}".removesuffix(" %").rstrip()
 
 
-def _ours(row: Row, rows: Mapping[str, Any]) -> str:
-    found = {} if row.file is None else rows.get(row.file.path.name, {})
-    return ", ".join(_own(name, figure) for name, figure in found.items())
+def _ours(row: TableRow, rows: Mapping[str, Any]) -> str:
+    figures = {} if row.file is None else rows.get(row.file.path.name, {})
+    return ", ".join(_own(name, figure) for name, figure in figures.items())
 
 
 def _own(name: str, figure: Mapping[str, Any]) -> str:
@@ -116,8 +104,12 @@ def _elsewhere(table: PaperTable, results: list[dict[str, Any]]) -> Iterator[str
         if not result["setting"]:
             continue
         seeds = ", ".join(map(str, result["seeds"]))
-        yield f"\nIn another setting ({described(result['setting'])}; seeds {seeds}):\n"
+        yield "\n" + _wrapped(f"In another setting ({described(result['setting'])}; seeds {seeds}):") + "\n"
         yield "| row | ours |\n|---|---|"
         for row in table.rows:
             if ours := _ours(row, result["rows"]):
                 yield f"| {row.text} | {ours} |"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
