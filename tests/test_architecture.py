@@ -30,8 +30,6 @@ FLOORS = {room: int(floor) for (floor,), rooms, _ in table("| floor | room | hol
 HOMES = {name: set(rooms) for names, rooms in table("| package | rooms |") for name in names}
 CALLED = {*FLOORS} - {"ops", "field", "losses", "upsamplers"}
 """What `cli` may import: it parses, calls and prints; tensors, fields and losses are not its business."""
-STILL_COMPUTE = {"decoding.py", "predict.py"}
-"""Files of `cli` that have yet to leave computing to other rooms."""
 
 
 def room(path: Path) -> str:
@@ -82,8 +80,7 @@ def test_third_party_names_stay_at_home(path: Path):
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "cli").glob("*.py")), ids=lambda path: path.name)
 def test_the_command_line_parses_and_calls(path: Path):
-    if path.name not in STILL_COMPUTE:
-        assert rooms_imported(path).keys() <= CALLED
+    assert rooms_imported(path).keys() <= CALLED
 
 
 def test_no_import_cycles_between_modules():

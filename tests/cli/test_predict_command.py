@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from offstride.cli.main import main
-from offstride.data import ClassSet, EvalTransform, Sample
+from offstride.data import ClassSet, normalize
 from offstride.evaluate import label_map
 from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter, create_model
@@ -44,8 +44,7 @@ def predicted(path):
 def expected(checkpoint, path, protocol, **options):
     model = Segmenter.load(checkpoint, **options)
     pixels = torch.from_numpy(predicted(path)).permute(2, 0, 1)
-    image, _ = EvalTransform(model.mean, model.std)(Sample(pixels, pixels[0], ""))
-    return label_map(model, image[None], protocol)[0].numpy()
+    return label_map(model, normalize(pixels, model.mean, model.std)[None], protocol)[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,8 @@ def test_a_submission(tmp_path, images, capsys):
     with zipfile.ZipFile(archive) as content:
         assert content.namelist() == [f"{place}/two.png", f"{place}/one.png"]
         with content.open(f"{place}/one.png") as file, Image.open(file) as image:
-            found = np.array(image)
-    assert np.array_equal(found, expected(checkpoint, images / "one.png", InferenceProtocol()))
+            labels = np.array(image)
+    assert np.array_equal(labels, expected(checkpoint, images / "one.png", InferenceProtocol()))
     assert not (tmp_path / "predictions").exists()
 
 

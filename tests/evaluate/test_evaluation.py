@@ -81,6 +81,11 @@ def test_figures_as_json(dataset):
     assert figures["absent"] == ["ghost"]
     assert figures["classes"]["ghost"]["iou"] is None
     assert figures["images"] == 3
+    scores = evaluate(RedIsPole(), dataset).scores  # type: ignore[arg-type]
+    accuracies = [figures["classes"][name]["accuracy"] for name in ("wall", "pole")]
+    assert figures["mean_accuracy"] == pytest.approx(sum(accuracies) / 2)
+    assert figures["pixel_accuracy"] == scores.pixel_accuracy
+    assert figures["mean_accuracy"] != pytest.approx(figures["pixel_accuracy"], abs=1e-4)
 
 
 def test_thin_classes_need_not_exist(dataset):

@@ -10,7 +10,7 @@ from offstride.inference.windows import Grid, tiles, window_starts, window_strid
 
 @pytest.mark.parametrize(
     ("window", "overlap", "stride"),
-    [(480, 1 / 3, 320), (713, 1 / 3, 476), (3, 1 / 3, 2), (7, 0, 7), (8, 0.999999, 1), (1, 0.5, 1), (512, 0.5, 256)],
+    [(480, 1 / 3, 320), (713, 1 / 3, 476), (100, 0.29, 71), (7, 0, 7), (8, 0.999999, 1), (1, 0.5, 1), (512, 0.5, 256)],
 )
 def test_strides(window, overlap, stride):
     assert window_stride(window, overlap) == stride

@@ -232,5 +232,5 @@ def test_other_bad_arguments():
         predict_sliding(lambda _: None, torch.randn(1, 3, 8, 8), window=(4, 4))
     with pytest.raises(ValueError, match=r"pixels: expected \(H, W, 3\)"):
         pixel_reader(np.zeros((4, 4), np.uint8))
-    with pytest.raises(ValueError, match="std: expected three"):
+    with pytest.raises(ValueError, match="std: expected three numbers"):
         pixel_reader(np.zeros((4, 4, 3), np.uint8), std=(1, 1))

@@ -1,12 +1,12 @@
-"""`offstride COMMAND …`: finds the command, loads only what it needs, and turns errors into one readable line."""
+"""`offstride COMMAND …`: loads the command and only what it needs, and turns errors into one readable line."""
 
 import sys
 import warnings
+from argparse import ArgumentError
 from importlib import import_module
 
-from jsonargparse import ArgumentError
-
 from offstride import __version__
+from offstride.cli.loading import loading
 
 COMMANDS = {
     "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"unknown command {arguments[0]!r}; there are: {', '.join(COMMANDS)}")
     warnings.filterwarnings("ignore", module=r"lightning|torch|timm|tensorboard|jsonargparse")
     try:
-        return import_module(COMMANDS[name][0]).main(f"offstride {name}", arguments[len(name.split()) :])
+        with loading():
+            command = import_module(COMMANDS[name][0])
+        return command.main(f"offstride {name}", arguments[len(name.split()) :])
     except (ValueError, OSError, ArgumentError) as error:
         return _fail(_cause(str(error)))
     except KeyboardInterrupt:

@@ -1,4 +1,8 @@
-"""Options for how a model is asked, which `evaluate` and `predict` share."""
+"""Inference options of commands: the fields of `InferenceProtocol` that have a help text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import Field, fields
+from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -10,27 +14,34 @@ def add_protocol(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output-stride", type=int | None, default=None, help="stride to run at, if not that of training"
     )
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="average over scales: 0.5 0.75 1 …")
-    parser.add_argument("--flip", action="store_true", help="average with the mirror image")
-    parser.add_argument(
-        "--sliding", type=int, nargs=2, default=None, metavar=("H", "W"), help="average over windows of this size"
-    )
-    parser.add_argument("--overlap", type=float, default=1 / 3, help="share of a window that the next one sees again")
-    parser.add_argument(
-        "--base", type=int | None, default=None, help="longer side of images at scale 1, if not their own"
-    )
+    types = get_type_hints(InferenceProtocol)
+    for option, entry in _options():
+        default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        parser.add_argument(f"--{option}", default=default, help=entry.metadata["help"], **_syntax(types[entry.name]))
 
 
 def protocol_of(values: Namespace) -> InferenceProtocol:
-    """How the model is to be asked.
+    """The inference options that were given.
 
     Raises:
         ValueError: Naming the option that is out of range.
     """
-    return InferenceProtocol(
-        scales=tuple(values.scales),
-        flip=values.flip,
-        window=None if values.sliding is None else (values.sliding[0], values.sliding[1]),
-        overlap=values.overlap,
-        base=values.base,
-    )
+    given: dict[str, Any] = {entry.name: values[option] for option, entry in _options()}
+    given.update({name: tuple(given[name]) for name in ("scales", "window") if given[name]})
+    return InferenceProtocol(**given)
+
+
+def _options() -> Iterator[tuple[str, Field[Any]]]:
+    """Names on the command line, and the fields they set."""
+    return ((entry.metadata.get("option", entry.name), entry) for entry in fields(InferenceProtocol) if entry.metadata)
+
+
+def _syntax(kind: Any) -> dict[str, Any]:
+    """How an option of a type is written."""
+    if kind is bool:
+        return {"action": "store_true"}
+    if kind == Sequence[float]:
+        return {"type": float, "nargs": "+"}
+    if kind == tuple[int, int] | None:
+        return {"type": int, "nargs": 2, "metavar": ("H", "W")}
+    return {"type": kind}

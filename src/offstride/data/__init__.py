@@ -18,9 +18,11 @@ from offstride.data.repeat import Repeated
 from offstride.data.sample import Sample, SampleSet
 from offstride.data.shard_writer import write_shards
 from offstride.data.shards import ShardedDataset
+from offstride.data.sources import Picture, find_images, listed_images, open_pixels
 from offstride.data.stream import SampleStream, TrainingSet, derive_seed
 from offstride.data.streets import Streets
-from offstride.data.transforms import IMAGENET_MEAN, IMAGENET_STD, EvalTransform, TrainTransform
+from offstride.data.transforms import EvalTransform, TrainTransform
+from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, normalize
 
 __all__ = [
     "ARCHIVES",
@@ -39,6 +41,7 @@ __all__ = [
     "Joined",
     "LabelMaps",
     "OfficialSet",
+    "Picture",
     "Prepared",
     "Repeated",
     "Sample",
@@ -53,6 +56,10 @@ __all__ = [
     "audit_folder",
     "build_dataset",
     "derive_seed",
+    "find_images",
+    "listed_images",
+    "normalize",
+    "open_pixels",
     "prepare_dataset",
     "read_image",
     "read_mask",

@@ -49,8 +49,8 @@ def audit_dataset(
         raise ValueError(f"classes: expected none for {name!r}, which has its own")
     if name == "camvid":
         audit = audit_folder(root, split, camvid_classes(Path(root)), workers, progress)
-        for found, counted in audit.splits.items():
-            counted.official = CAMVID_IMAGES.get(found)
+        for name, counted in audit.splits.items():
+            counted.official = CAMVID_IMAGES.get(name)
         return audit
     if name not in OFFICIAL:
         raise ValueError(f"name: expected one of {('folder', 'camvid', *OFFICIAL)}, got {name!r}")
@@ -104,8 +104,8 @@ def _audit_official(
         raise ValueError(next(iter(absent.values())))
     audit = _audit(root, official.classes, matchings, workers, progress)
     audit.absent = absent
-    for name, found in audit.splits.items():
-        found.official = official.counts[name]
+    for name, counted in audit.splits.items():
+        counted.official = official.counts[name]
     return audit
 
 

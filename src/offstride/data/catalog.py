@@ -190,13 +190,13 @@ def _translate(argument: str, array: np.ndarray, table: np.ndarray) -> np.ndarra
         raise ValueError(f"{argument}: expected integers, got {array.dtype}")
     integers = array.astype(np.uint8) if array.dtype == bool else array
     inside = not ((integers < 0) | (integers >= len(table))).any()
-    found = table[integers] if inside else np.array(-1)
-    if (found < 0).any():
+    translated = table[integers] if inside else np.array(-1)
+    if (translated < 0).any():
         known = np.flatnonzero(table >= 0)
         raise ValueError(
             f"{argument}: expected values {_spans(known)}, got also {_spans(np.setdiff1d(integers, known))}"
         )
-    return found
+    return translated
 
 
 def _spans(values: np.ndarray) -> str:

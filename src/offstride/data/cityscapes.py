@@ -31,11 +31,11 @@ def find_cityscapes(root: Path, split: str) -> Matching:
         return match_listed((_name(path), [path], None) for path in _cities(images, _IMAGE))
     truth = "gtCoarse" if split in _COARSE else "gtFine"
     labels = find_folder(root, (f"{truth}/{folder}",), f"the labels of {split!r}")
-    found = [_name(path) for path in _cities(images, _IMAGE)]
+    pictured = [_name(path) for path in _cities(images, _IMAGE)]
     labelled = {
         path.name.removesuffix(f"_{truth}_{kind}.png") for kind in _KINDS for path in _cities(labels, f"_{kind}.png")
     }
-    return _match(images, labels, truth, sorted({*found, *labelled}))
+    return _match(images, labels, truth, sorted({*pictured, *labelled}))
 
 
 def _match(images: Path, labels: Path, truth: str, names: list[str]) -> Matching:
@@ -65,11 +65,11 @@ def _read(pair: Pair) -> np.ndarray:
     table = np.full(256, -1, np.int16)
     table[: len(CITYSCAPES_19)] = CITYSCAPES_19.values
     table[IGNORE_INDEX] = 0
-    found = table[values]
-    if (found < 0).any():
-        unknown = np.unique(values[found < 0]).tolist()
+    ids = table[values]
+    if (ids < 0).any():
+        unknown = np.unique(values[ids < 0]).tolist()
         raise ValueError(f"mask {pair.label}: expected train ids 0-18, 255, got also {unknown}")
-    return found
+    return ids
 
 
 CITYSCAPES = OfficialSet(

@@ -51,9 +51,9 @@ def _read(pair: Pair) -> np.ndarray:
     path = pair.label
     if path is None or path.suffix != ".mat":
         return read_pair(pair)
-    found = read_mat(path, "S", "names")
-    values = label_map(path, found["S"])
-    if "names" not in found or found["names"].size != len(COCO_STUFF_10K) + 1:
+    variables = read_mat(path, "S", "names")
+    values = label_map(path, variables["S"])
+    if "names" not in variables or variables["names"].size != len(COCO_STUFF_10K) + 1:
         return values
     table = np.array([-1, 0, *COCO_STUFF_10K.values])
     if values.size and not 1 <= int(values.min()) <= int(values.max()) < len(table):

@@ -25,9 +25,17 @@ def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     Raises:
         ValueError: Naming the path, when the file is missing, damaged, truncated or of another kind.
     """
-    image = _open(path, file)
+    return pixels_of(_open(path, file), f"image {path}")
+
+
+def pixels_of(image: Image.Image, title: str = "image") -> np.ndarray:
+    """Pixels of an upright Pillow image, converted as `read_image` says: `(H, W, 3)` uint8, RGB.
+
+    Raises:
+        ValueError: Beginning with the title, when the pixels are floating-point numbers.
+    """
     if image.mode == "F":
-        raise ValueError(f"image {path}: expected integers, got floating-point pixels, whose range is unknown")
+        raise ValueError(f"{title}: expected integers, got floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):  # Pillow would clip these to 255
         deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return np.repeat(((deep + 128) // 257).astype(np.uint8)[..., None], 3, 2)

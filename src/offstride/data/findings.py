@@ -72,7 +72,7 @@ class SplitAudit:
             ("masks with unknown values", unknown),
         )
         empty = [] if self.pairs or self.missing or self.without_label or self.without_image else ["no images"]
-        return empty + [f"{kind} ({len(found)}): {abridged(found)}" for kind, found in findings if found]
+        return empty + [f"{kind} ({len(cases)}): {abridged(cases)}" for kind, cases in findings if cases]
 
     @property
     def warnings(self) -> list[str]:

@@ -121,10 +121,10 @@ def find_folder(root: Path, places: Iterable[str], what: str) -> Path:
     """
     check_root(root)
     places = tuple(places)
-    found = next((root / place for place in places if (root / place).is_dir()), None)
-    if found is None:
+    folder = next((root / place for place in places if (root / place).is_dir()), None)
+    if folder is None:
         raise ValueError(f"root: expected {what} ({' or '.join(places)}) in {root}, found {_contents(root)}")
-    return found
+    return folder
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 
 def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
@@ -15,15 +14,17 @@ def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
     Raises:
         ValueError: Naming the path, when the file is missing or damaged, or lacks `required`.
     """
+    from scipy.io import loadmat  # imported here: it takes half a second
+
     try:
-        found = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
+        variables = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
     except FileNotFoundError as error:
         raise ValueError(f"file {path}: does not exist") from error
     except Exception as error:  # the parser raises whatever it stumbles over
         raise ValueError(f"file {path}: cannot be decoded ({error})") from error
-    if required not in found:
+    if required not in variables:
         raise ValueError(f"file {path}: expected the variable {required}, which is missing")
-    return found
+    return variables
 
 
 def label_map(path: Path, array: object) -> np.ndarray:

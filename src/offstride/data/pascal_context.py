@@ -42,8 +42,8 @@ def find_context(root: Path, split: str) -> Matching:
 
 
 def _label_folder(voc: Path, root: Path) -> Path:
-    found = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
-    return found or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
+    folder = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
+    return folder or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
 
 
 def _read(pair: Pair) -> np.ndarray:

@@ -77,12 +77,12 @@ class PngRows:
 
 def _header(file: BinaryIO) -> _Header | None:
     """What is needed to decode rows; None where rows alone are not enough."""
-    found, palette = None, b""
+    values, palette = None, b""
     if file.read(8) != _SIGNATURE:
         return None
     for kind, size in _chunks(file):
         if kind == b"IHDR":
-            found = struct.unpack(">IIBBBBB", file.read(13))
+            values = struct.unpack(">IIBBBBB", file.read(13))
         elif kind == b"PLTE":
             palette = file.read(size)
         elif kind in _TEXT:
@@ -90,8 +90,8 @@ def _header(file: BinaryIO) -> _Header | None:
                 return None
         elif kind not in _PLAIN:
             return None
-        if kind == b"IEND" and found is not None:
-            W, H, depth, colour, *methods = found
+        if kind == b"IEND" and values is not None:
+            W, H, depth, colour, *methods = values
             fits = depth == 8 and colour in _MODES and not any(methods)
             return _Header(W, H, _MODES[colour], palette) if fits else None
     return None
@@ -143,8 +143,8 @@ def _inflated(file: BinaryIO) -> Iterator[bytes]:
         while kind == b"IDAT" and size:
             block = file.read(min(size, _BLOCK))
             size, checksum = size - len(block), zlib.crc32(block, checksum)
-            while found := inflate.decompress(block, _INFLATED):
-                yield found
+            while part := inflate.decompress(block, _INFLATED):
+                yield part
                 block = inflate.unconsumed_tail
         if kind == b"IDAT" and file.read(4) != struct.pack(">I", checksum):
             raise ValueError("wrong checksum")

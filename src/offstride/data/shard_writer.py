@@ -94,10 +94,10 @@ def _finished(root: Path, split: str | None) -> _Written:
     while (path := root / f"{split or 'all'}-{len(written.shards):06}.tar").exists():
         try:
             with tarfile.open(path, "r:") as shard:
-                found = shard.getmembers()
+                members = shard.getmembers()
         except tarfile.TarError as error:
             raise ValueError(f"shard {path}: cannot be read ({error}); remove it to write it again") from error
-        for image, label in zip(found[::2], found[1::2], strict=True):
+        for image, label in zip(members[::2], members[1::2], strict=True):
             written.names.append(label.name.removesuffix(LABEL))
             written.places.append([len(written.shards), image.offset_data, image.size, label.offset_data, label.size])
         written.shards[path.name] = path.stat().st_size

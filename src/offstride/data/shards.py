@@ -129,7 +129,7 @@ def read_index(root: Path, split: str | None) -> dict[str, Any]:
     """
     path = index_file(root, split)
     if not path.is_file():
-        known = sorted(found.name.rpartition("-")[0] for found in root.glob("*-000000.tar"))
+        known = sorted(shard.name.rpartition("-")[0] for shard in root.glob("*-000000.tar"))
         raise ValueError(
             f"root: expected the index {path}, which is missing; shards of {', '.join(known) or 'no split'} are there "
             f"(offstride data shard writes both, the index last)"

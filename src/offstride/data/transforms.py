@@ -11,14 +11,10 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from offstride.data.sample import Sample
 from offstride.ops.labels import IGNORE_INDEX
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, check_statistics, normalize
 
 BLUR = 1.0
 """Largest standard deviation of the Gaussian blur, in pixels."""
@@ -77,7 +73,7 @@ class TrainTransform:
         for name, most in (("flip", 1), ("jitter", 1), ("hue", 0.5), ("blur", 1)):
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name}: expected a number in 0 … {most}, got {getattr(self, name)!r}")
-        _check_statistics(self.mean, self.std)
+        check_statistics(self.mean, self.std)
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, Tensor]:
         """Transform a sample; the result follows from `sample` and `seed`, global random states are not touched.
@@ -85,6 +81,9 @@ class TrainTransform:
         Returns:
             Image `(3, h, w)` float32, normalised, and label `(h, w)` uint8.
         """
+        from torchvision.transforms import InterpolationMode  # torchvision takes seconds to import
+        from torchvision.transforms.v2 import functional as F
+
         random = Random(seed)
         scale = random.uniform(*self.scale) * self._base_scale(sample.label.shape)
         rows, columns = (
@@ -104,7 +103,7 @@ class TrainTransform:
         image = torch.zeros(3, *self.crop)
         label = torch.full(self.crop, IGNORE_INDEX, dtype=torch.uint8)
         place = (rows.target, columns.target)
-        image[:, *place] = _normalize(part, self.mean, self.std)
+        image[:, *place] = normalize(part, self.mean, self.std)
         label[place] = part_label
         return image, label
 
@@ -131,11 +130,11 @@ class EvalTransform:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        _check_statistics(self.mean, self.std)
+        check_statistics(self.mean, self.std)
 
     def __call__(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """Image `(3, H, W)` float32, normalised, and the label as it is."""
-        return _normalize(sample.image, self.mean, self.std), sample.label
+        return normalize(sample.image, self.mean, self.std), sample.label
 
 
 @dataclass(frozen=True)
@@ -163,6 +162,8 @@ def _below(stop: int, random: Random) -> int:
 
 def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tensor:
     """Change brightness, contrast, saturation and hue in random order, those of them that are to change."""
+    from torchvision.transforms.v2 import functional as F
+
     adjustments: list[tuple[Callable[[Tensor, float], Tensor], float, float]] = []
     if strength:
         around = (1 - strength, 1 + strength)
@@ -177,17 +178,7 @@ def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tenso
 
 def _blur(image: Tensor, deviation: float) -> Tensor:
     """Gaussian blur over three deviations on every side, as far as the mirrored image reaches."""
+    from torchvision.transforms.v2 import functional as F
+
     reach = [min(math.ceil(3 * deviation), length - 1) for length in image.shape[:0:-1]]  # (x, y), as torchvision asks
     return F.gaussian_blur(image, [2 * length + 1 for length in reach], [max(deviation, 1e-3)] * 2)
-
-
-def _normalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 to float32 in units of standard deviations around the mean; contiguous whatever the input's strides."""
-    mean_, std_ = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    return image.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / (255 * std_)).sub_(mean_ / std_)
-
-
-def _check_statistics(mean: Sequence[float], std: Sequence[float]) -> None:
-    in_range = all(0 <= value <= 1 for value in (*mean, *std)) and all(std)
-    if len(mean) != 3 or len(std) != 3 or not in_range:
-        raise ValueError(f"mean, std: expected three numbers in 0 … 1 each, no std of 0, got {mean!r} and {std!r}")

@@ -1,10 +1,12 @@
 """Evaluation of a model on a data set."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -12,8 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
 from offstride.field import argmax
 from offstride.inference import InferenceProtocol
-from offstride.metrics import BoundaryIoU, BoundaryScores, ConfusionMatrix, SegmentationScores
-from offstride.models import Segmenter
+
+if TYPE_CHECKING:
+    from offstride.metrics import BoundaryScores, SegmentationScores
+    from offstride.models import Segmenter
 
 WHOLE = InferenceProtocol()
 """Images are predicted whole, as they are."""
@@ -115,6 +119,8 @@ def evaluate(
     Raises:
         ValueError: If the data set has other classes than the model.
     """
+    from offstride.metrics import BoundaryIoU, ConfusionMatrix  # torchmetrics takes seconds to import
+
     classes, device = dataset.classes, next(model.parameters()).device
     confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
     seconds = 0.0

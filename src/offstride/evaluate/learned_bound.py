@@ -12,11 +12,13 @@ learned by its logarithm.
 Shapes: B batch, n classes, r the factor, D channels, h×w coarse grid, H×W labels.
 """
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +28,10 @@ from torch.utils.data import DataLoader
 from offstride.data import LabelMaps, SampleSet, SampleStream, TrainingSet, TrainTransform
 from offstride.evaluate.upper_bound import one_hot
 from offstride.field import LogitField, confusion, cross_entropy
-from offstride.metrics import ConfusionMatrix, SegmentationScores
 from offstride.upsamplers import Bilinear, DUpsampling, LabelBasis
+
+if TYPE_CHECKING:
+    from offstride.metrics import SegmentationScores
 
 Trained = Literal["bilinear", "dupsampling"]
 
@@ -175,6 +179,8 @@ def learned_bound(
 @torch.inference_mode()
 def score_labels(network: LabelNetwork, dataset: SampleSet) -> SegmentationScores:
     """Give every label map to the network, whole, and score what it gives back."""
+    from offstride.metrics import ConfusionMatrix  # torchmetrics takes seconds to import
+
     network.eval()
     device = next(network.parameters()).device
     counts = ConfusionMatrix(len(dataset.classes)).to(device)

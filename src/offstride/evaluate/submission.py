@@ -80,10 +80,10 @@ def _ade20k_place(name: str) -> str:
 
 
 def _cityscapes_place(name: str) -> str:
-    found = _CITYSCAPES_NAME.match(name)
-    if found is None:
+    frame = _CITYSCAPES_NAME.match(name)
+    if frame is None:
         raise ValueError(f"image: expected a name such as berlin_000000_000019_leftImg8bit, got {name!r}")
-    return f"{found[0]}_pred_labelIds.png"
+    return f"{frame[0]}_pred_labelIds.png"
 
 
 SUBMISSIONS = {

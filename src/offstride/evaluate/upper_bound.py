@@ -11,9 +11,11 @@ Convention: windows begin at the first row and column; those that reach beyond t
 decoded beyond the map is not counted. Ignored pixels are of no class, and not counted either.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +23,12 @@ from torch import Tensor
 
 from offstride.data import LabelMaps, SampleSet
 from offstride.field import BilinearField, LogitField, NearestField, SubpixelField, confusion
-from offstride.metrics import ConfusionMatrix, SegmentationScores
 from offstride.ops.interpolate import nearest_rows
 from offstride.ops.labels import IGNORE_INDEX, is_valid
 from offstride.upsamplers import LabelBasis
+
+if TYPE_CHECKING:
+    from offstride.metrics import SegmentationScores
 
 Interpolation = Literal["bilinear", "nearest"]
 Coarse = Literal["average", "point"]
@@ -66,6 +70,8 @@ def reconstruction_bounds(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[Key, SegmentationScores]:
     """The same for many decoders, by `label_decoder`, in one pass over the data."""
+    from offstride.metrics import ConfusionMatrix  # torchmetrics takes seconds to import
+
     counts = {key: ConfusionMatrix(len(dataset.classes)) for key in decoders}
     maps = LabelMaps(dataset)
     for index in range(len(maps)):
@@ -97,8 +103,8 @@ def label_decoder(
         _check_choice("coarse", coarse, get_args(Coarse))
         return partial(_interpolated, scale=scale, classes=classes, interpolation=decoder, coarse=coarse)
     if (decoder.scale, decoder.classes) != (scale, classes):
-        found = f"{decoder.scale} and {decoder.classes}"
-        raise ValueError(f"decoder: expected windows of {scale} and {classes} classes, got {found}")
+        given = f"{decoder.scale} and {decoder.classes}"
+        raise ValueError(f"decoder: expected windows of {scale} and {classes} classes, got {given}")
     return partial(_projected, basis=decoder if channels is None else decoder.first(channels))
 
 

@@ -1,8 +1,9 @@
-"""From images to fields with any callable: our models or those of other libraries. Whole images, sliding windows,
-several scales, mirror images.
+"""Prediction with any callable, our models or those of other libraries: whole images, sliding windows, several scales,
+mirror images.
 """
 
 from offstride.inference.averaged import Averaged
+from offstride.inference.images import predict_pixels
 from offstride.inference.pixels import pixel_reader
 from offstride.inference.protocol import InferenceProtocol
 from offstride.inference.scales import (
@@ -25,6 +26,7 @@ __all__ = [
     "label_sliding",
     "pixel_reader",
     "predict_averaged",
+    "predict_pixels",
     "predict_sliding",
     "predict_whole",
     "scaled_size",

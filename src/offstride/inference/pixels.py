@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from offstride.data import IMAGENET_MEAN, IMAGENET_STD, EvalTransform, Sample
 from offstride.inference.sliding import Read
+from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, check_statistics, normalize
 
 
 class Pixels(Protocol):
@@ -26,7 +26,7 @@ def pixel_reader(
     std: Sequence[float] = IMAGENET_STD,
     device: torch.device | str = "cpu",
 ) -> Read:
-    """What `label_sliding` reads an image through; only the part that is asked for is copied and normalised.
+    """A reader for `label_sliding`, which copies and normalises only the part of the image that it needs.
 
     Args:
         pixels: `(H, W, 3)` uint8, RGB; a memory-mapped array (`np.load(path, mmap_mode="r")`) is read from disk.
@@ -38,21 +38,14 @@ def pixel_reader(
         From rows and columns to a `(3, h, w)` float32 tensor.
 
     Raises:
-        ValueError: If the array has another shape.
+        ValueError: If the array has another shape, or mean and deviation are not three numbers each.
     """
     if len(pixels.shape) != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels: expected (H, W, 3), got {tuple(pixels.shape)}")
-    transform = EvalTransform(_three("mean", mean), _three("std", std))
+    check_statistics(mean, std)
 
     def read(rows: slice, columns: slice) -> Tensor:
         part = torch.from_numpy(np.array(pixels[rows, columns])).permute(2, 0, 1)
-        return transform(Sample(part, part[0], "part"))[0].to(device)
+        return normalize(part, mean, std).to(device)
 
     return read
-
-
-def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
-    match [*values]:
-        case [red, green, blue]:
-            return red, green, blue
-    raise ValueError(f"{name}: expected three numbers, got {values!r}")

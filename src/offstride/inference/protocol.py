@@ -1,7 +1,7 @@
-"""How a model is asked, in plain values: what recipes, evaluation and the command line pass on."""
+"""Inference options, in plain values: what recipes, evaluation and the command line pass on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -29,11 +29,14 @@ class InferenceProtocol:
         ValueError: If an argument is out of range.
     """
 
-    scales: Sequence[float] = (1.0,)
-    flip: bool = False
-    window: tuple[int, int] | None = None
-    overlap: float = 1 / 3
-    base: int | None = None
+    # fields with a help text are options of the command line
+    scales: Sequence[float] = field(default=(1.0,), metadata={"help": "average over scales: 0.5 0.75 1 …"})
+    flip: bool = field(default=False, metadata={"help": "average with the mirror image"})
+    window: tuple[int, int] | None = field(
+        default=None, metadata={"help": "average over windows of this size", "option": "sliding"}
+    )
+    overlap: float = field(default=1 / 3, metadata={"help": "share of a window that the next one sees again"})
+    base: int | None = field(default=None, metadata={"help": "longer side of images at scale 1, if not their own"})
     reduce: Reduce = "probabilities"
 
     def __post_init__(self) -> None:
@@ -50,6 +53,11 @@ class InferenceProtocol:
     def plain(self) -> bool:
         """Whether there is one prediction and nothing to average."""
         return self.single_scale and not self.flip and self.window is None
+
+    @property
+    def in_windows(self) -> bool:
+        """Whether images are read window by window: at their own size they need not fit into memory."""
+        return self.window is not None and self.single_scale
 
     def field(self, predict: Predict, images: Tensor) -> LogitField:
         """Predict `(B, 3, H, W)` images: a field of shape `(B, C, H, W)`; a plain protocol keeps the model's own."""

@@ -7,7 +7,8 @@ bottom and the right with the mean pixel, which is 0 after normalisation, and th
 window counts the same in all its pixels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -90,22 +91,49 @@ def label_sliding(
     Raises:
         ValueError: If an argument is out of range, or (while iterating) the callable returns no scores.
     """
+    bands = predict_bands(predict, read, size, window=window, overlap=overlap, flip=flip, reduce=reduce)
+    return (labels for (labels,) in bands)
+
+
+def predict_bands(
+    predict: Predict,
+    read: Read,
+    size: tuple[int, int],
+    *,
+    window: tuple[int, int],
+    overlap: float = 1 / 3,
+    flip: bool = False,
+    reduce: Reduce = "probabilities",
+    confidences: bool = False,
+) -> Iterator[tuple[Tensor, ...]]:
+    """As `label_sliding`, in tuples: of a band of labels and, if asked for, a band of their probabilities."""
     check_windows(window, overlap)
     check_reduce(reduce)
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size: expected a positive (H, W), got {size!r}")
     source = _Windows(predict, lambda rows, columns: read(rows, columns)[None], size, window, flip, reduce)
-    return _label_bands(source.tiles(overlap), size[1])
+    maps = (_labels, partial(_confidence, reduce)) if confidences else (_labels,)
+    return _bands(source.tiles(overlap), size[1], maps)
+
+
+def _labels(values: Tensor) -> Tensor:
+    return values.argmax(0).to(torch.uint8 if len(values) <= 256 else torch.int64)
+
+
+def _confidence(reduce: Reduce, values: Tensor) -> Tensor:
+    return (values.softmax(0) if reduce == "scores" else values).amax(0)
 
 
 @torch.inference_mode()
-def _label_bands(tiles: Iterator[Tile], width: int) -> Iterator[Tensor]:
-    pieces: list[Tensor] = []
+def _bands(
+    tiles: Iterator[Tile], width: int, maps: Sequence[Callable[[Tensor], Tensor]]
+) -> Iterator[tuple[Tensor, ...]]:
+    """Maps of the `(C, r, c)` average, in bands as wide as the image."""
+    pieces: list[list[Tensor]] = []
     for tile in tiles:
-        dtype = torch.uint8 if tile.values.shape[1] <= 256 else torch.int64
-        pieces.append(tile.values[0].argmax(0).to(dtype))
+        pieces.append([each(tile.values[0]) for each in maps])
         if tile.left + tile.values.shape[3] == width:
-            yield torch.cat(pieces, 1)
+            yield tuple(torch.cat(row, 1) for row in zip(*pieces, strict=True))
             pieces.clear()
 
 

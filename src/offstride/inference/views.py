@@ -41,10 +41,10 @@ class Views:
         """Rows `start … stop - 1`: `(B, C, stop - start, W)` probabilities or scores, a new tensor in float32 or
         better.
         """
-        found = self._values(self.field, start, stop)
+        values = self._values(self.field, start, stop)
         if self.mirrored is None:
-            return found
-        return (found + self._values(self.mirrored, start, stop).flip(-1)) / 2
+            return values
+        return (values + self._values(self.mirrored, start, stop).flip(-1)) / 2
 
     def _values(self, field: LogitField, start: int, stop: int) -> Tensor:
         scores = field.rows(start, stop)

@@ -28,7 +28,7 @@ def check_windows(window: tuple[int, int], overlap: float) -> None:
 
 def window_stride(window: int, overlap: float) -> int:
     """Pixels from one window to the next: at least one."""
-    return max(1, window - int(window * overlap + 1e-6))  # 1e-6: a third of 3 pixels is one pixel
+    return max(1, window - int(window * overlap + 1e-6))  # 1e-6: 0.29 * 100 is 28.999…, and means 29 pixels
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:

@@ -45,10 +45,8 @@ def _usage(name: str) -> str:
 
 ```python
 from offstride import Segmenter
-from offstride.field import argmax
-
 model = Segmenter.from_pretrained("{name}")
-labels = argmax(model.field(images))  # images: (B, 3, H, W), normalised by model.mean and model.std
+labels = model.predict("image.jpg")  # (H, W) class indices
 ```"""
 
 
@@ -79,10 +77,10 @@ def _percent(value: float | None) -> str:
 
 def _data(config: ModelConfig, name: str, scores: Mapping[str, Any] | None) -> ModelCardData:
     dataset = str((scores or {}).get("dataset") or "unnamed")
-    found = {metric: (scores or {}).get(metric) for metric in _METRICS}
+    values = {metric: (scores or {}).get(metric) for metric in _METRICS}
     results = [
         EvalResult("image-segmentation", dataset, dataset, metric, value, metric_name=_METRICS[metric])
-        for metric, value in found.items()
+        for metric, value in values.items()
         if value is not None
     ]
     return ModelCardData(

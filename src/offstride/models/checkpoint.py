@@ -60,10 +60,10 @@ class Checkpoint:
         inside = {named_by_part(name, config): name for name in model.state_dict()}
         wanted = _of_parts({name: model.state_dict()[own] for name, own in inside.items()}, parts, "the model")
         named = {named_by_part(name, self.config): tensor for name, tensor in self.tensors.items()}
-        found = _of_parts(named, parts, "the file")
-        if problems := mismatches(wanted, found):
+        given = _of_parts(named, parts, "the file")
+        if problems := mismatches(wanted, given):
             raise ValueError(f"start_parts: the weights do not fit the model: {problems}")
-        model.load_state_dict({inside[name]: tensor for name, tensor in found.items()}, strict=False)
+        model.load_state_dict({inside[name]: tensor for name, tensor in given.items()}, strict=False)
 
 
 def named_by_part(name: str, config: ModelConfig) -> str:
@@ -78,10 +78,10 @@ def named_by_part(name: str, config: ModelConfig) -> str:
 
 def _of_parts(tensors: Mapping[str, Tensor], parts: Collection[str], owner: str) -> dict[str, Tensor]:
     """The tensors of some parts, each of which must have one."""
-    found = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in parts}
-    if empty := [part for part in parts if not any(name.startswith(f"{part}.") for name in found)]:
+    chosen = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in parts}
+    if empty := [part for part in parts if not any(name.startswith(f"{part}.") for name in chosen)]:
         raise ValueError(f"start_parts: {owner} has no weights in {', '.join(empty)}")
-    return found
+    return chosen
 
 
 def write_checkpoint(

@@ -3,7 +3,8 @@
 Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W image.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
+from offstride.data.sources import Picture, open_pixels
 from offstride.features import Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
+from offstride.inference import InferenceProtocol, predict_pixels
 from offstride.models.checkpoint import PARTS, named_by_part, read_checkpoint, write_checkpoint
 from offstride.models.config import ModelConfig
 from offstride.models.hub import WEIGHTS, find_weights, read_scores, upload, write_folder
@@ -93,6 +96,11 @@ class Segmenter(nn.Module):
         """Standard deviation of the colours, likewise."""
         return self.config.std or self.backbone.std
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return next(self.parameters()).device
+
     def forward(self, images: Tensor) -> Tensor:
         """Class scores of every pixel: `(B, C, H, W)` from normalised `(B, 3, H, W)` images."""
         return self.field(images).dense()
@@ -112,6 +120,56 @@ class Segmenter(nn.Module):
         features = self.backbone(images)
         return self._main(self.head(features), features, images)
 
+    def predict(
+        self,
+        image: Picture | Sequence[Picture],
+        *,
+        confidence: bool = False,
+        sliding: tuple[int, int] | None = None,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        overlap: float = 1 / 3,
+        base: int | None = None,
+    ) -> Any:
+        """Label images as they come, of any size: pixels are normalised here, and no gradients are kept.
+
+        Gives what `offstride predict` writes. Modules are in evaluation mode meanwhile, and in theirs again afterwards.
+
+        Example:
+            `labels = Segmenter.load("best.safetensors").predict("street.jpg")`
+
+        Args:
+            image: An image, or a list of them: a file, a Pillow image, a uint8 array `(H, W, 3)` or a uint8 tensor
+                `(3, H, W)`, all RGB; arrays and tensors `(H, W)` are grey. An alpha channel is dropped, and files and
+                Pillow images are turned upright as their EXIF data say.
+            confidence: Give the probabilities of the labels, too.
+            sliding: (h, w) in pixels: average over windows of this size. At the image's own size they are predicted one
+                by one: scores of the whole image are never held.
+            scales: Average over these factors of the image's size.
+            flip: Average with the mirror image.
+            overlap: Share of a window that the next one sees again.
+            base: Length that the image's longer side has at scale 1; by default its own.
+
+        Returns:
+            `(H, W)` labels on the CPU, uint8 up to 256 classes and int64 above; with `confidence` a pair of them and
+            `(H, W)` float probabilities in 0 … 1. For a list a list of these.
+
+        Raises:
+            ValueError: If an option is out of range (`window` is `sliding`), a list is empty, a file cannot be read, or
+                an image is of another type or shape.
+        """
+        protocol = InferenceProtocol(scales, flip, sliding, overlap, base)
+        images: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
+        if not images:
+            raise ValueError("image: expected at least one, got an empty list")
+        results: list[Any] = []
+        with _evaluating(self):
+            for each in images:
+                pixels = open_pixels(each, in_windows=protocol.in_windows)
+                labels, probabilities = predict_pixels(self, pixels, protocol, confidences=confidence)
+                results.append((labels, probabilities) if confidence else labels)
+        return results if isinstance(image, list | tuple) else results[0]
+
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
         """Everything that a loss looks at, auxiliary heads included.
 
@@ -123,9 +181,9 @@ class Segmenter(nn.Module):
             ValueError: If the images are no such tensor, or there is no such gate.
         """
         features = self.backbone(images)
-        found = self.head.decode(features, closed)
-        main = self._main(found.map, features, images)
-        return Decoded(main, self._auxiliary(features, images), found.scene, found.gates)
+        decoded = self.head.decode(features, closed)
+        main = self._main(decoded.map, features, images)
+        return Decoded(main, self._auxiliary(features, images), decoded.scene, decoded.gates)
 
     def _main(self, decoded: Tensor, features: list[Tensor], images: Tensor) -> LogitField:
         H, W = images.shape[2:]
@@ -321,6 +379,18 @@ class Segmenter(nn.Module):
         """
         path = find_weights(name, revision=revision, token=token, cache_dir=cache_dir)
         return cls.load(path, classes=classes, output_stride=output_stride, map_location=map_location)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; each module gets its own mode back, also where only some parts were in training."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:

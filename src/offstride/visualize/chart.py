@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 _COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e5ea2", "#c98a1b", "#4d4d4d")
 
 
@@ -54,6 +51,9 @@ def save_chart(
     if not any(line.points for line in lines):
         raise ValueError("lines: expected at least one with points, got none")
     path = Path(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.2, 4.5), dpi=144, layout="constrained")
     if path.suffix.removeprefix(".") not in FigureCanvasAgg(figure).get_supported_filetypes():
         raise ValueError(f"path: expected a file ending such as .png, .svg or .pdf, got {str(path)!r}")

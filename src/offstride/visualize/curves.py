@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from offstride.visualize.tables import MINUS
 
@@ -87,6 +86,8 @@ def _bins(points: Points) -> np.ndarray:
 def axis_ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`."""
     margin = 0 if high > low else max(abs(low), 1) / 2
+    from matplotlib.ticker import MaxNLocator
+
     locator = MaxNLocator(nbins=count, steps=[1, 2, 2.5, 5, 10])
     return [float(tick) for tick in locator.tick_values(low - margin, high + margin)]
 

@@ -3,9 +3,6 @@
 import io
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from PIL import Image
 
 from offstride.data.catalog import ClassSet
@@ -22,6 +19,10 @@ def legend(classes: ClassSet, *, columns: int = 1, dpi: float = 144) -> np.ndarr
     Returns:
         `(H, W, 3)` uint8.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     figure = Figure(dpi=dpi)
     FigureCanvasAgg(figure)
     rows = zip(classes.names, classes.palette, strict=True)

@@ -5,9 +5,6 @@ coarse scores at its own place plus its offset. Pictures are uint8 RGB.
 """
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from offstride.visualize.masks import check_picture
 
@@ -76,6 +73,9 @@ def offset_arrows(
     check_picture("image", image)
     colors = offset_colors(offsets, limit) / 255
     height, width = image.shape[:2]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width * zoom / 100, height * zoom / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
@@ -105,6 +105,8 @@ def heatmap(values: np.ndarray, low: float | None = None, high: float | None = N
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
     shares = (values.astype(np.float64) - low) / max(high - low, 1e-12)
+    from matplotlib import colormaps
+
     return colormaps["magma"](np.clip(shares, 0, 1), bytes=True)[..., :3]
 
 

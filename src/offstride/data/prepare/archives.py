@@ -64,8 +64,8 @@ def from_segnet(name: str) -> str | None:
 
     The masks hold 0 … 10 and 11 for void, as `offstride.data.CamVid` reads them: nothing is converted.
     """
-    found = _SEGNET.fullmatch(name)
-    return found and f"{'labels' if found[2] else 'images'}/{found[1]}/{found[3]}"
+    parts = _SEGNET.fullmatch(name)
+    return parts and f"{'labels' if parts[2] else 'images'}/{parts[1]}/{parts[3]}"
 
 
 _VOC = "http://host.robots.ox.ac.uk/pascal/VOC"

@@ -19,18 +19,18 @@ def find_archives(archives: Sequence[Archive], given: Sequence[Path]) -> dict[Ar
     Raises:
         ValueError: When a path does not exist, a file has another name, an archive is there twice, or none is there.
     """
-    found: dict[Archive, Path] = {}
+    paths: dict[Archive, Path] = {}
     for path in given:
         if not path.exists():
             raise ValueError(f"from: {path} does not exist")
         matches = _in_folder(archives, path) if path.is_dir() else _file(archives, path)
         for archive, match in matches:
-            if archive in found and not found[archive].samefile(match):
-                raise ValueError(f"from: expected {archive.name} once, got {found[archive]} and {match}")
-            found[archive] = match
-    if not found:
+            if archive in paths and not paths[archive].samefile(match):
+                raise ValueError(f"from: expected {archive.name} once, got {paths[archive]} and {match}")
+            paths[archive] = match
+    if not paths:
         raise ValueError(f"from: expected {_names(archives)}, found none of them in {', '.join(map(str, given))}")
-    return {archive: found[archive] for archive in archives if archive in found}
+    return {archive: paths[archive] for archive in archives if archive in paths}
 
 
 def _file(archives: Sequence[Archive], path: Path) -> list[tuple[Archive, Path]]:

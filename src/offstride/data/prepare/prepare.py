@@ -60,15 +60,15 @@ def prepare_dataset(
     """
     root = Path(root)
     archives = archives_of(name)
-    found = find_archives(archives, [Path(path) for path in given])
+    paths = find_archives(archives, [Path(path) for path in given])
     root.mkdir(parents=True, exist_ok=True)
     journal = Journal(root)
-    meter = _Meter(found, progress)
-    for archive, path in found.items():
+    meter = _Meter(paths, progress)
+    for archive, path in paths.items():
         _check(archive, path, journal, skip_checksum=skip_checksum, meter=meter, note=note or _silent)
-    surveys = {a: survey(a, path, root, begun=journal.begun(a, path)) for a, path in found.items()}
+    surveys = {a: survey(a, path, root, begun=journal.begun(a, path)) for a, path in paths.items()}
     _check_space(root, sum(each.space for each in surveys.values()))
-    for archive, path in found.items():
+    for archive, path in paths.items():
         if surveys[archive].missing:
             begun = journal.begun(archive, path)
             journal.note_begun(archive, path)
@@ -123,8 +123,8 @@ def _summary(archives: Sequence[Archive], root: Path, unpacked: dict[str, int]) 
 class _Meter:
     """Adds the progress of single steps up: each archive is read twice, to check and to unpack it."""
 
-    def __init__(self, found: dict[Archive, Path], progress: Callable[[int, int], None] | None) -> None:
-        self.total = 2 * sum(map(_size, found.values()))
+    def __init__(self, paths: dict[Archive, Path], progress: Callable[[int, int], None] | None) -> None:
+        self.total = 2 * sum(map(_size, paths.values()))
         self.before, self.progress = 0, progress or (lambda done, total: None)
 
     def advance(self, done: int) -> None:
