@@ -1,4 +1,4 @@
-"""How fast a model is."""
+"""How fast a model turns images into label maps."""
 
 import statistics
 import time
@@ -12,7 +12,16 @@ from offstride.models.segmenter import Segmenter
 
 @torch.inference_mode()
 def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
-    """Median time from an image to its label map, in at most so many seconds once the first is done."""
+    """Median time from an image to its label map.
+
+    Args:
+        model: In evaluation mode, on the device to time.
+        size: `(H, W)` of the image.
+        seconds: Stop after so long once the first, untimed run is done, or after 100 runs; at least three are timed.
+
+    Returns:
+        `frames_per_second`, the number of runs `timed`, the name of the `device` and the number of CPU `threads`.
+    """
     device = next(model.parameters()).device
     image = torch.rand(1, model.backbone.in_channels, *size, device=device)
     spent: list[float] = []
