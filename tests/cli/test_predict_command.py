@@ -70,6 +70,16 @@ def test_images_are_predicted_as_asked(tmp_path, checkpoint, images, arguments, 
     assert {path.name for path in out.iterdir()} == {"one.png", "one_overlay.jpg"}
 
 
+@pytest.mark.parametrize(("arguments", "windows"), [([], 3 * 3), (["--overlap=0.75"], 6 * 5), (["--overlap=0"], 3 * 2)])
+def test_windows_overlap_as_asked(tmp_path, checkpoint, images, monkeypatch, arguments, windows):
+    """70×90 pixels in windows of 32×48; the last ones are shifted inside."""
+    seen, field = [], Segmenter.field
+    monkeypatch.setattr(Segmenter, "field", lambda self, image: seen.append(image.shape[2:]) or field(self, image))
+    where = ["--sliding", "32", "48", f"--output={tmp_path / 'out'}"]
+    assert main(["predict", str(checkpoint), str(images / "one.png"), *where, *arguments]) == 0
+    assert seen == [(32, 48)] * windows
+
+
 @pytest.mark.parametrize(("arguments", "alpha"), [([], 0.55), (["--alpha=0.95"], 0.95), (["--alpha=0.1"], 0.1)])
 def test_overlays_are_as_opaque_as_asked(tmp_path, checkpoint, arguments, alpha):
     pixels, out = np.full((64, 96, 3), (200, 220, 90), np.uint8), tmp_path / "out"

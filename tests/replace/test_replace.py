@@ -65,6 +65,13 @@ def test_shared_modules_are_the_originals():
     assert type(model.classify) is nn.Conv2d
 
 
+def test_the_stride_is_that_of_the_scores_whatever_follows_them():
+    plan = plan_upsampling(Named(factor=2), example=EXAMPLE, **PATHS)
+    assert plan.stride == 4
+    assert plan.options["scale"] == 2
+    assert "stride 4" in str(plan)
+
+
 def test_a_plan_is_a_table():
     plan = plan_upsampling(Named(), "lau", example=EXAMPLE, hidden=8, **PATHS)
     assert (plan.classifier, plan.features, plan.classes, plan.stride) == ("classify", 12, 3, 4)
