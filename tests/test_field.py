@@ -382,3 +382,16 @@ def test_rows_that_do_not_exist_are_refused(kind):
     for band in ((0, SIZE[0] + 1), (-1, 2), (5, 3), (5, 5)):
         with pytest.raises(ValueError, match="rows: expected"):
             field.rows(*band)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e3])
+def test_class_weights_count_by_their_ratios_alone(factor):
+    scores, labels = torch.randn(1, 3, 4, 5, dtype=torch.float64), torch.randint(0, 3, (1, 4, 5))
+    weight = factor * torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+    expected = F.cross_entropy(scores, labels, weight=weight)
+    for field in (
+        DenseField(scores),
+        BilinearField(scores, (4, 5)),
+        LocatedField(scores, torch.zeros(1, 2, 4, 5).double()),
+    ):
+        torch.testing.assert_close(cross_entropy(field, labels, weight=weight), expected)

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_the_card_is_readable(capsys):
     out = capsys.readouterr().out
     for text in ("513×513", "4,523,541", "multiply-adds", "MiB per image"):
         assert text in out
+    found = figures(capsys, "deeplabv3_mobilenetv2_aspp", "--seconds", "0")
+    for name, number in (
+        ("multiply-adds", found["macs"] / 1e9),
+        ("operations", 2 * found["macs"] / 1e9),
+        ("activations kept for training", found["activation_bytes"] / 2**20),
+    ):
+        (shown,) = re.findall(rf"{name}\W+([\d.,]+) [GM]", out)
+        assert float(shown.replace(",", "")) == pytest.approx(number, rel=0.01)
 
 
 def test_papers_beside_ours(capsys):

@@ -1,5 +1,8 @@
 import json
 
+import numpy as np
+from PIL import Image
+
 from official_trees import write_tree
 from offstride.cli.main import main
 
@@ -18,6 +21,23 @@ def test_a_published_set(tmp_path, capsys):
     assert "! val: 3 images that can be used, 500 were published" in text
     assert "✓ every file can be read" in text
     assert json.loads(report.read_text())["splits"]["train_extra"]["pairs"] == 3
+
+
+def test_shares_are_of_pixels(tmp_path, capsys):
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    labels = {"one": [[0] * 6, [255, 255, 255, 1, 1, 1]], "two": [[0] * 8]}
+    for name, label in labels.items():
+        mask = np.array(label, np.uint8)
+        Image.fromarray(np.zeros((*mask.shape, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+        Image.fromarray(mask).save(tmp_path / "labels" / f"{name}.png")
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": ["wall", "pole"]}))
+    assert main(["data", "check", str(tmp_path)]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.split()}
+    assert rows["wall"] == ["70.00", "%", "2"]  # 14 of 20 pixels, in both images
+    assert rows["pole"] == ["15.00", "%", "1"]
+    assert rows["ignored"] == ["15.00", "%"]
+    assert rows["sizes"] == ["1–2", "×", "6–8"]  # the wider image is the lower one
 
 
 def test_one_split_and_what_is_wrong_with_it(tmp_path, capsys):

@@ -3,8 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
+from offstride.cli.demo_report import View
 from offstride.cli.main import main
 from offstride.data import STREETS
 
@@ -25,6 +27,33 @@ def test_report_shows_both_models_all_classes_and_pictures(demo):
     pictures = re.findall(r"data:image/(?:png|jpeg|webp);base64,", page)
     assert len(pictures) >= 3 * 12 + 5
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", page), "the page must need no network"
+
+
+def test_the_page_shows_the_figures_that_are_written(demo):
+    text = re.sub(r"<[^>]*>", " ", (demo / "report.html").read_text())
+    scores = [each for _, each in sorted(json.loads((demo / "scores.json").read_text()).items())]
+    for name, figures in (
+        ("Mean IoU", [100 * each["miou"] for each in scores]),
+        ("Boundary IoU", [100 * each["boundary_iou"] for each in scores]),
+        ("Thin classes", [100 * each["thin_iou"] for each in scores]),
+        ("Pixel accuracy", [100 * each["pixel_accuracy"] for each in scores]),
+        ("Prediction", [1000 * each["seconds"] / each["images"] for each in scores]),
+    ):
+        after = text[text.index(f" {name} ") :]
+        shown = [float(number) for number in re.findall(r"(?<!\S)\d+\.\d(?!\S)", after)[:2]]
+        assert shown == pytest.approx(figures, abs=0.07), name
+
+
+def test_the_detail_shows_the_offsets_of_its_own_place():
+    """Offsets are zero but where the models differ, so that coloured arrows are those of the detail."""
+    label = np.zeros((128, 160), np.uint8)
+    lau, offsets = label.copy(), np.zeros((2, 128, 160), np.float32)
+    lau[70:110, 90:150] = 1
+    offsets[:, 70:110, 90:150] = 2.0
+    image = np.full((128, 160, 3), 90, np.uint8)
+    view = View("x", image, label, label, lau, label, offsets)
+    arrows = view.example(STREETS, 8, 4.0).rows[2]["Where the detail reads"].astype(int)
+    assert (np.ptp(arrows, 2) > 60).mean() > 0.02
 
 
 def test_scores_are_written(demo):

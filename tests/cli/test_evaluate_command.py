@@ -1,14 +1,18 @@
 """`offstride evaluate`: how images are predicted."""
 
+import io
 import json
 
 import pytest
 import torch
+from rich.console import Console
 
+from offstride.cli.evaluate import score_table
 from offstride.cli.main import main
-from offstride.data import STREETS, Streets
-from offstride.evaluate import evaluate
+from offstride.data import STREETS, ClassSet, Streets
+from offstride.evaluate import Evaluation, evaluate
 from offstride.inference import InferenceProtocol
+from offstride.metrics import BoundaryScores, SegmentationScores
 from offstride.models import Segmenter, create_model
 
 SIZE = (48, 64)
@@ -50,3 +54,21 @@ def test_bad_options_are_one_line(checkpoint, capsys):
     scenes = ["--data=streets", "--split=val", "--count=1", "--size=[48, 64]"]
     assert main(["evaluate", str(checkpoint), *scenes, "--scales", "-1"]) == 2
     assert "scales" in capsys.readouterr().err
+
+
+def test_the_table_shows_every_figure_in_its_column():
+    classes = ClassSet(("wall", "pole", "ghost"), thin=("pole",))
+    scores = SegmentationScores.from_matrix(torch.tensor([[50, 10, 0], [30, 10, 0], [0, 0, 0]]))
+    boundary = BoundaryScores(0.125, torch.tensor([0.2, 0.05, torch.nan]))
+    out = io.StringIO()
+    Console(file=out, width=120).print(score_table(Evaluation(classes, scores, boundary, images=6, seconds=1.5), "t"))
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.getvalue().splitlines()]
+    table = {row[0]: row[1:] for row in rows if len(row) == 5}
+    assert table == {  # IoU, boundary IoU, accuracy, share of pixels
+        "wall": ["55.6", "20.0", "83.3", "60.0"],
+        "pole": ["20.0", "5.0", "25.0", "40.0"],
+        "ghost": ["–", "–", "–", "0.0"],
+        "mean": ["37.8", "12.5", "54.2", ""],
+    }
+    for words in ("pixel accuracy 60.0 · 6 images · 4.0 images/s", "thin classes (pole): IoU 20.0", "means: ghost"):
+        assert words in " ".join(out.getvalue().split())

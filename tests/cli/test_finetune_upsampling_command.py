@@ -1,15 +1,19 @@
 """`offstride finetune-upsampling`: a folder of images and masks, and scores before and after."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
+from offstride.cli.finetune_upsampling import _table
 from offstride.cli.main import main
 from offstride.data import ClassSet, FolderDataset
-from offstride.evaluate import evaluate
+from offstride.evaluate import Evaluation, evaluate
+from offstride.metrics import BoundaryScores, SegmentationScores
 from offstride.models import Segmenter, create_model
 
 CLASSES = ClassSet(names=("ground", "thing"))
@@ -63,6 +67,21 @@ def test_it_says_what_it_starts_from_and_scores_before_and_after(checkpoint, fol
     assert main(words) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 0
+
+
+def test_the_table_says_what_was_gained():
+    def scored(right, boundary):
+        scores = SegmentationScores.from_matrix(torch.tensor([[right, 60 - right], [10, 30]]))
+        return Evaluation(CLASSES, scores, BoundaryScores(boundary, torch.tensor([boundary] * 2)), 1, 1.0)
+
+    out = io.StringIO()
+    Console(file=out).print(_table({"before": scored(40, 0.5), "after": scored(50, 0.25)}, "title"))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().splitlines()]
+    assert [row for row in rows if row] == [
+        ["mIoU", "53.57", "65.71", "+12.14"],  # (4/7 + 1/2) / 2, (5/7 + 3/5) / 2
+        ["boundary IoU", "50.00", "25.00", "-25.00"],
+        ["pixel accuracy", "70.00", "80.00", "+10.00"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`offstride fit-upsampling` as a person meets it."""
 
 import pytest
+import torch
 
 from offstride.cli.main import main
 from offstride.data import STREETS
@@ -30,6 +31,18 @@ def test_the_other_methods(tmp_path):
     assert main([*STREET, *options, f"--output={tmp_path / 'b.safetensors'}", "--method=sgd"]) == 0
     assert LabelBasis.load(tmp_path / "b.safetensors").method == "sgd"
     assert len(list(folder.iterdir())) == 1
+
+
+def test_what_is_random_follows_from_the_seed(tmp_path):
+    def fitted(name, seed):
+        path, windows = tmp_path / f"{name}.safetensors", tmp_path / "windows"
+        options = ["--method=sgd", "--steps=5", f"--windows={windows}", f"--seed={seed}", f"--output={path}"]
+        assert main([*STREET, *options]) == 0
+        return LabelBasis.load(path).weight
+
+    one, other = fitted("one", 1), fitted("other", 2)
+    assert torch.equal(fitted("again", 1), one)
+    assert not torch.allclose(one, other, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@ import json
 
 from offstride.cli.main import main
 from offstride.models import PRESETS
+from offstride.models.complexity import complexity
+from offstride.models.costs import ghost_preset
 
 
 def test_models_are_listed_by_paper(capsys):
@@ -16,5 +18,9 @@ def test_a_pattern_and_json(capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert row["parameters"] == 33_672_854 + 167_936
     assert row["table"] == "3a, 3b, 8"
+    assert main(["models", "encnet_resnet50_os8_lau"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "encnet_resnet50_os8_lau" in line]
+    macs = complexity(ghost_preset("encnet_resnet50_os8_lau"), (512, 512)).macs
+    assert line.split()[1:6] == ["33.84", "M", f"{macs / 1e9:.1f}", "512×512", "3a,"]
     assert main(["models", "vgg*"]) == 2
     assert "pattern: expected one that fits a model, got 'vgg*'" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from offstride.data import ClassSet, normalize
 from offstride.evaluate import label_map
 from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter, create_model
+from offstride.visualize import overlay
 
 
 def small_model(path, classes):
@@ -66,6 +67,26 @@ def test_images_are_predicted_as_asked(tmp_path, checkpoint, images, arguments, 
     assert main(["predict", str(checkpoint), str(images / "one.png"), f"--output={out}", *arguments]) == 0
     assert np.array_equal(predicted(out / "one.png"), expected(checkpoint, images / "one.png", protocol, **options))
     assert {path.name for path in out.iterdir()} == {"one.png", "one_overlay.jpg"}
+
+
+@pytest.mark.parametrize(("arguments", "windows"), [([], 3 * 3), (["--overlap=0.75"], 6 * 5), (["--overlap=0"], 3 * 2)])
+def test_windows_overlap_as_asked(tmp_path, checkpoint, images, monkeypatch, arguments, windows):
+    """70×90 pixels in windows of 32×48; the last ones are shifted inside."""
+    seen, field = [], Segmenter.field
+    monkeypatch.setattr(Segmenter, "field", lambda self, image: seen.append(image.shape[2:]) or field(self, image))
+    where = ["--sliding", "32", "48", f"--output={tmp_path / 'out'}"]
+    assert main(["predict", str(checkpoint), str(images / "one.png"), *where, *arguments]) == 0
+    assert seen == [(32, 48)] * windows
+
+
+@pytest.mark.parametrize(("arguments", "alpha"), [([], 0.55), (["--alpha=0.95"], 0.95), (["--alpha=0.1"], 0.1)])
+def test_overlays_are_as_opaque_as_asked(tmp_path, checkpoint, arguments, alpha):
+    pixels, out = np.full((64, 96, 3), (200, 220, 90), np.uint8), tmp_path / "out"
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    assert main(["predict", str(checkpoint), str(tmp_path / "one.png"), f"--output={out}", *arguments]) == 0
+    palette = Segmenter.load(checkpoint).classes.palette
+    expected_pixels = overlay(pixels, predicted(out / "one.png"), palette, alpha=alpha)
+    assert abs(predicted(out / "one_overlay.jpg").astype(float) - expected_pixels).mean() < 3  # JPEG's own loss
 
 
 def test_arrays_on_disk_and_no_overlays(tmp_path, checkpoint, images):

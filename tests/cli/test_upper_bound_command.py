@@ -6,6 +6,7 @@ import pytest
 
 from offstride.cli.main import main
 from offstride.data import Streets
+from offstride.evaluate import reconstruction_bound
 from offstride.upsamplers import fit_label_basis
 
 STREETS = ["--data=streets", "--count=2", "--fit-count=3", "--size=[48,64]"]
@@ -30,6 +31,10 @@ def test_table_chart_and_figures(tmp_path, capsys):
     rows = {(row["scale"], row["decoder"], row["channels"], row["coarse"]): row["miou"] for row in figures["direct"]}
     assert len(rows) == 2 * (2 + 4)
     assert f"{100 * rows[8, 'dupsampling', 16, None]:.2f}" in text
+    scenes = Streets(3, (48, 64))  # as many as --fit-count says
+    basis = fit_label_basis((scenes[index].label for index in range(3)), scale=8, classes=9, channels=16)
+    bound = reconstruction_bound(Streets(2, (48, 64), split="val"), basis, 8).miou
+    assert rows[8, "dupsampling", 16, None] == pytest.approx(bound)
     for scale in (4, 8):
         assert rows[scale, "dupsampling", 16, None] > rows[scale, "dupsampling", 4, None]
     assert rows[4, "bilinear", 9, "average"] > rows[8, "bilinear", 9, "average"]
@@ -39,7 +44,7 @@ def test_learned_bounds(tmp_path, capsys):
     small = ["--steps=2", "--seeds=2", "--crop=[32,32]", "--batch-size=2", "--code=6", "--device=cpu"]
     options = ["--scales", "8", "--channels", "4", f"--json={tmp_path / 'bound.json'}", "--learned", *small]
     assert main(["upper-bound", *STREETS, *options]) == 0
-    assert "±" in capsys.readouterr().out
+    text = capsys.readouterr().out
     rows = json.loads((tmp_path / "bound.json").read_text())["learned"]
     assert [(row["decoder"], row["channels"], row["steps"]) for row in rows] == [
         ("bilinear", 9, 2),
@@ -48,6 +53,8 @@ def test_learned_bounds(tmp_path, capsys):
     for row in rows:
         assert len(row["miou"]) == 2
         assert row["mean"] == pytest.approx(sum(row["miou"]) / 2)
+        assert row["sd"] == pytest.approx(abs(row["miou"][0] - row["miou"][1]) / 2**0.5)
+        assert f"{100 * row['mean']:.2f} ± {100 * row['sd']:.2f}" in text
 
 
 def test_a_basis_from_a_file_is_not_fitted_again(tmp_path, capsys):

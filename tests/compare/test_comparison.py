@@ -86,6 +86,32 @@ def test_unpaired_runs():
     assert difference["mean"] > 0
 
 
+def test_all_intervals_are_of_the_level_that_is_asked_for():
+    base, other = entries(0.0, 0.0)
+    other = Entry("other", [run(share, seed) for seed, share in enumerate((0.0, 0.05, 0.1))])
+    wide, narrow = (
+        compare([base, other], CLASSES, Resampling(level=level))["entries"][1]["scores"]["miou"]["difference"]
+        for level in (0.95, 0.8)
+    )
+    width = {name: (narrow[name][1] - narrow[name][0]) / (wide[name][1] - wide[name][0]) for name in ("images", "both")}
+    assert width["images"] == pytest.approx(1.282 / 1.960, rel=0.1)  # as of a normal distribution
+    assert 0.4 < width["both"] < 0.9
+    half = 1.8856 * np.std(narrow["values"], ddof=1) / 3**0.5  # Student's t of 80 %, two degrees of freedom
+    assert narrow["seeds"] == pytest.approx([narrow["mean"] - half, narrow["mean"] + half], rel=1e-4)
+
+
+def test_neighbours_that_are_alike_are_drawn_together():
+    gain = np.where(np.arange(60) < 30, 100, 0)  # in the first half of a video
+    base, other = (Entry(name, [run(0.0, 0, gain=each)]) for name, each in (("base", 0 * gain), ("other", gain)))
+
+    def width(block):
+        found = compare([base, other], CLASSES, Resampling(block=block, resamples=500))
+        low, high = found["entries"][1]["scores"]["miou"]["difference"]["images"]
+        return high - low
+
+    assert width(30) > 2.5 * width(1)
+
+
 def test_both_is_wider_than_images_where_seeds_differ():
     base, other = entries(0.0, 0.0)
     other = Entry("other", [run(share, seed) for seed, share in enumerate((0.0, 0.05, 0.1))])

@@ -38,6 +38,16 @@ def test_costs(files):
         assert 64 * 96 <= cpu["peak_bytes"] < 1 << 30  # the label map at least
 
 
+def test_latency_is_the_median_between_its_quartiles(files, monkeypatch):
+    spent = iter([1.0, 3.0, 20.0, 2.0, 4.0])
+    monkeypatch.setattr("offstride.compare.costs._timed", lambda model, image: next(spent))
+    monkeypatch.setattr("offstride.compare.costs._peak", lambda *_: 7)
+    one = {"bilinear": files["bilinear"]}
+    cpu = measure_costs(one, (32, 32), devices=[torch.device("cpu")], rounds=5)["bilinear"]["devices"]["cpu"]
+    assert (cpu["latency"], cpu["quartiles"], cpu["peak_bytes"]) == (3.0, [2.0, 4.0], 7)
+    assert cpu["images_per_second"] == pytest.approx(1 / 3)
+
+
 def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"a\.safetensors"):

@@ -34,6 +34,10 @@ def test_images_of_hard_classes_come_again(dataset):
     assert repeated.classes == dataset.classes
     for index, name in enumerate(repeated.names):
         assert repeated.label(index).equal(dataset.label(dataset.names.index(name)))
+    stamps = [LabelMaps(dataset).stamp(index) for index in range(6)]
+    assert len(set(stamps)) == 6
+    for index, name in enumerate(repeated.names):
+        assert stamps[dataset.names.index(name)] in LabelMaps(repeated).stamp(index)
     assert LabelMaps(repeated).fingerprint(range(6, 7)) == LabelMaps(repeated).fingerprint(range(1))
     assert len(Repeated(dataset, HARD)) == 9
     assert pickle.loads(pickle.dumps(repeated)).names == repeated.names

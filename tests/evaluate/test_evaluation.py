@@ -12,6 +12,7 @@ from offstride.data import ClassSet, Sample
 from offstride.evaluate import evaluate, label_map
 from offstride.field import DenseField, LogitField
 from offstride.inference import InferenceProtocol
+from offstride.metrics import BoundaryIoU
 from offstride.models import create_model
 
 CLASSES = ClassSet(("wall", "pole", "ghost"), thin=("pole",))
@@ -128,3 +129,37 @@ def test_images_are_predicted_by_the_protocol(dataset):
     assert seen == [(6, 5)] * 2 * (2 * 2 + 2 * 1 + 1 * 2)
     evaluate(Watched(), dataset, protocol=InferenceProtocol((2.0,)))  # type: ignore[arg-type]
     assert seen[-3:] == [(14, 18), (24, 10), (12, 12)]
+
+
+def test_every_figure_of_the_json_is_that_of_its_pixels():
+    samples = []
+    for size, moved in (((40, 60), 3), ((30, 70), 7)):  # large enough for an inside beside the borders
+        image, label = torch.zeros(3, *size, dtype=torch.uint8), torch.zeros(size, dtype=torch.uint8)
+        image[0, 10:25, 20 + moved : 45] = 255
+        label[10:25, 20 : 45 - moved], label[-4:] = 1, 255
+        samples.append(Sample(image, label, "block"))
+    dataset = Given(samples)
+    figures = evaluate(RedIsPole(), dataset).to_dict()  # type: ignore[arg-type]
+    boundary, pairs = BoundaryIoU(3), []
+    for sample in dataset.samples:
+        prediction = (sample.image[0] > 127).to(torch.uint8)
+        boundary.update(prediction[None], sample.label[None])
+        pairs += zip(prediction.flatten().tolist(), sample.label.flatten().tolist(), strict=True)
+    pairs = [(p, t) for p, t in pairs if t != 255]
+    hits = {c: sum(p == t == c for p, t in pairs) for c in (0, 1)}
+    true = {c: sum(t == c for _, t in pairs) for c in (0, 1)}
+    for index, name in enumerate(("wall", "pole")):
+        assert figures["classes"][name] == {
+            "iou": pytest.approx(hits[index] / sum(index in pair for pair in pairs)),
+            "boundary_iou": pytest.approx(float(boundary.compute().iou[index])),
+            "accuracy": pytest.approx(hits[index] / true[index]),
+            "pixels": true[index],
+        }
+    accuracies = [hits[index] / true[index] for index in (0, 1)]
+    assert figures["mean_accuracy"] == pytest.approx(sum(accuracies) / 2)
+    assert figures["pixel_accuracy"] == pytest.approx(sum(hits.values()) / len(pairs))
+    assert figures["boundary_iou"] == pytest.approx(boundary.compute().mean)
+    assert figures["thin_iou"] == figures["classes"]["pole"]["iou"]
+    pole = figures["classes"]["pole"]
+    told_apart = [*pole.values(), figures["miou"], figures["mean_accuracy"], figures["pixel_accuracy"]]
+    assert len({round(value, 3) for value in told_apart}) == 7

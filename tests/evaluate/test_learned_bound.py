@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader
 
-from offstride.data import Streets
+from offstride.data import SampleStream, Streets, TrainingSet, TrainTransform
 from offstride.evaluate import LabelNetwork, LabelTraining, learned_bound, mean_and_deviation
 from offstride.field import BilinearField, SubpixelField
 from offstride.upsamplers import fit_label_basis
@@ -75,6 +77,30 @@ def test_it_starts_from_the_basis(basis):
     network = LabelNetwork(basis.classes, 8, "dupsampling", channels=12, basis=basis)
     assert torch.equal(network.upsampler.weight, basis.weight[..., :12])
     assert torch.equal(network.upsampler.bias, basis.mean)
+
+
+def test_training_is_sgd_with_decay_of_rate_and_weights(streets):
+    """Against the same written out: momentum 0.9, polynomial decay of the rate, weight decay but for vectors."""
+    size = {"steps": 4, "batch_size": 2, "crop": (32, 32), "widths": (4,)}
+    training = LabelTraining(**size, learning_rate=0.3, weight_decay=0.2)
+    torch.manual_seed(5)
+    network = LabelNetwork(len(streets[0].classes), 8, "bilinear", widths=(4,)).train()
+    crops = TrainingSet(streets[0], TrainTransform(crop=(32, 32), scale=training.scale), 5)
+    batches = iter(DataLoader(crops, 2, sampler=SampleStream(len(streets[0]), 5)))
+    moved = {name: torch.zeros_like(parameter) for name, parameter in network.named_parameters()}
+    expected = []
+    for step in range(4):
+        labels = next(batches)[1]
+        loss = F.cross_entropy(network(labels).dense(), labels.long(), ignore_index=255)
+        expected.append(loss.item())
+        network.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                decay = 0.2 * parameter if parameter.ndim > 1 else 0
+                moved[name] = 0.9 * moved[name] + parameter.grad + decay
+                parameter -= 0.3 * (1 - step / 4) ** 0.9 * moved[name]
+    assert learned_bound(*streets, "bilinear", 8, training, seed=5).losses == pytest.approx(expected, rel=1e-4)
 
 
 def test_mean_and_deviation():

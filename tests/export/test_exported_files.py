@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -54,6 +55,7 @@ def test_the_description_comes_back(model, labels_file, tmp_path):
     metadata = {entry.key: entry.value for entry in onnx.load(labels_file).metadata_props}
     described = json.loads(metadata["offstride"])
     assert described["mean"] == [0.4, 0.5, 0.6]
+    assert described["std"] == list(model.std) != described["mean"]
     assert described["origin"] == "center"
     assert described["output_stride"] == 8
     assert described["ignore_index"] == 255
@@ -63,6 +65,20 @@ def test_the_description_comes_back(model, labels_file, tmp_path):
     for path in (labels_file, tmp_path / "m.pt2"):
         assert load_exported(path).info == info
     assert (info.size, info.batch, info.input, info.output) == ((32, 41), 1, "image", "labels")
+
+
+def test_the_description_names_the_pixel_convention():
+    model = small_model("bilinear", classes=3)
+    model.config = replace(model.config, upsampler_options={"origin": "corner"})
+    described = json.loads(ExportInfo.of(model, "image", "scores", None, 64, 1).to_json())
+    assert described["origin"] == "corner"
+    assert [described[name] for name in ("input", "output", "size", "least", "batch")] == [
+        "image",
+        "scores",
+        None,
+        64,
+        1,
+    ]
 
 
 def test_nothing_of_this_machine_is_in_a_file(labels_file, tmp_path, model):

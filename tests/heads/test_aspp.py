@@ -5,7 +5,7 @@ from plain_layers import applied, aspp, shake
 from torch import nn
 
 from offstride.features import FeatureInfo
-from offstride.heads import ASPPHead
+from offstride.heads import ASPPHead, DeepLabv3PlusHead, DUpsamplingDecoder
 
 
 @pytest.mark.parametrize("image_pooling", [True, False])
@@ -39,6 +39,13 @@ def test_the_models_that_lau_starts_from_have_a_block(backbone, count, gmacs):
 
 def test_torchvision_has_a_block():
     assert model_costs("resnet101", 16, ASPPHead, 21, (65, 65), block=True)[0] == 58_630_997
+
+
+@pytest.mark.parametrize("kind", [ASPPHead, DeepLabv3PlusHead, DUpsamplingDecoder])
+def test_rates_are_those_of_the_paper_at_output_stride_16(kind):
+    head = kind([FeatureInfo(5, 4, "low"), FeatureInfo(6, 16, "last")])
+    convolutions = [module for module in head.modules() if isinstance(module, nn.Conv2d)]
+    assert [each.dilation for each in convolutions if each.dilation != (1, 1)] == [(6, 6), (12, 12), (18, 18)]
 
 
 def test_four_rates_without_image_pooling():

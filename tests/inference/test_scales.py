@@ -1,5 +1,7 @@
 """Several scales and the mirror image, against plain loops."""
 
+from typing import get_args
+
 import pytest
 import torch
 from protocol_loops import Crooked, scales
@@ -15,6 +17,7 @@ from offstride.inference import (
     predict_whole,
     scaled_size,
 )
+from offstride.inference.views import Reduce
 
 
 @pytest.mark.parametrize(
@@ -116,10 +119,11 @@ def test_bad_arguments(arguments, message):
         InferenceProtocol(**arguments)
 
 
-def test_a_protocol_asks_as_it_says():
+@pytest.mark.parametrize("reduce", get_args(Reduce))
+def test_a_protocol_asks_as_it_says(reduce):
     predict, image = Crooked(), torch.randn(1, 3, 20, 24)
-    protocol = InferenceProtocol((0.5, 1.0), flip=True, window=(12, 12), overlap=0.25, base=30)
-    options = {"scales": (0.5, 1.0), "flip": True, "window": (12, 12), "overlap": 0.25, "base": 30}
+    protocol = InferenceProtocol((0.5, 1.0), flip=True, window=(12, 12), overlap=0.25, base=30, reduce=reduce)
+    options = {"scales": (0.5, 1.0), "flip": True, "window": (12, 12), "overlap": 0.25, "base": 30, "reduce": reduce}
     found = protocol.field(predict, image)
     assert torch.equal(found.dense(), predict_averaged(predict, image, **options).dense())
     assert str(protocol) == "scales 0.5 1, longer side 30, flip, windows 12×12, overlap 0.25"

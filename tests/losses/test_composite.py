@@ -1,5 +1,6 @@
 """The loss of a whole model: its terms against the equations, and what a configuration refuses."""
 
+import math
 from dataclasses import replace
 
 import equations
@@ -8,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from cases import close, gradients, make_case
 
-from offstride.field import BilinearField, LocatedField, cross_entropy
-from offstride.losses import LossConfig, segmentation_losses
+from offstride.field import BilinearField, DenseField, LocatedField, cross_entropy
+from offstride.losses import LossConfig, offset_regression_loss, segmentation_losses
 
 WEIGHTS = [0.5, 2.0, 0.25, 1.0]
 
@@ -56,6 +57,30 @@ def test_terms_are_those_of_the_equations(supervise_at, name, location):
         close(ours, theirs)
     full = F.interpolate(helper, case.labels.shape[1:], mode="bilinear", align_corners=False)
     close(losses["third"], 0.4 * equations.mean_loss(full, case.labels, torch.tensor(WEIGHTS), 0.1))
+
+
+def test_the_window_of_the_regression_is_that_of_the_configuration():
+    case = make_case("center")
+    losses = {}
+    for window in (1, 2):
+        config = LossConfig(location="regression", penalty=0.6, strength=0.8, window=window)
+        losses[window] = segmentation_losses(case.field, {}, case.labels, config)["main"]
+        options = {"penalty": 0.6, "strength": 0.8, "window": window}
+        close(losses[window], offset_regression_loss(case.field, case.labels, **options))
+    assert losses[1] != losses[2]
+
+
+@pytest.mark.parametrize("probability", [None, 0.4])
+def test_hard_pixels_alone_are_those_of_the_configuration(probability):
+    """A fifth of the valid pixels, the hardest, or all whose true class has less than a probability."""
+    torch.manual_seed(0)
+    scores, labels = torch.randn(1, 3, 8, 10), torch.randint(0, 3, (1, 8, 10))
+    config = LossConfig(hard_share=0.2, hard_probability=probability)
+    loss = segmentation_losses(DenseField(scores), {}, labels, config)["main"]
+    each = F.cross_entropy(scores, labels, reduction="none").flatten().sort(descending=True).values
+    count = 16 if probability is None else int((each > -math.log(probability)).sum())
+    assert count >= 16
+    torch.testing.assert_close(loss, each[:count].mean())
 
 
 def test_defaults_are_the_papers():

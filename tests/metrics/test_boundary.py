@@ -120,6 +120,7 @@ def test_batches_add_up():
 def test_radius_is_a_share_of_the_diagonal():
     metric = BoundaryIoU(2)
     assert metric.radius(360, 480) == 12
+    assert [metric.radius(64, 64), metric.radius(192, 256)] == [2, 6]  # 1.81 and 6.4 are rounded
     assert metric.radius(4, 4) == 1
 
 

@@ -37,6 +37,16 @@ def test_the_classifier_reads_context_and_levels(grid, size, stride):
     assert (module.out_channels, module.out_stride) == (9 + 2 * 3, stride) == (found.shape[1], stride)
 
 
+def test_the_last_four_levels_are_fused_unless_others_are_named():
+    five = [FeatureInfo(3, 1, "image"), *FEATURES]
+    module = FusionHead(five, FCNHead(five, channels=9), "concat", width=3).eval()
+    features = [torch.randn(2, 3, 30, 26), *maps()]
+    assert module.out_channels == 9 + 4 * 3
+    fused = module.fusion(features[1:]).levels
+    expected = [F.interpolate(each, (4, 4), mode="bilinear") for each in (module.context(features), *fused)]
+    torch.testing.assert_close(module(features), torch.cat(expected, 1))
+
+
 def test_with_the_pyramid_it_reads_its_maps():
     module, features = head(pyramid=True), maps()
     fused = module.fusion([features[1], features[3]]).levels

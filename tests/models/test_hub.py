@@ -81,6 +81,8 @@ def test_the_card_holds_the_table(model, tmp_path):
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results == {"miou": 0.5, "boundary_iou": 0.25, "pixel_accuracy": 0.75}
     assert {result.dataset_name for result in card.data.eval_results} == {"CamVid test"}
+    names = {result.metric_type: result.metric_name for result in card.data.eval_results}
+    assert names == {"miou": "mean IoU", "boundary_iou": "mean boundary IoU", "pixel_accuracy": "pixel accuracy"}
     assert card.data.library_name == "offstride"
     for line in ("| Sky | 90.0 | 50.0 | 95.0 |", "| Pole | – | – | – |", "| **mean** | 50.0 | 25.0 | 62.5 |"):
         assert line in card.text.splitlines()

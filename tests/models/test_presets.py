@@ -6,6 +6,7 @@ After a change that is meant to rename parameters, `python tests/models/test_pre
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,25 @@ def test_it_trains_and_a_checkpoint_restores_it(name, tmp_path):
 def test_the_classes_are_those_of_the_paper_or_ones_own():
     assert preset_config("pspnet_resnet101").classes == 19
     assert create_model("deeplabv3_mobilenetv2_aspp", classes=4).config.classes == 4
+
+
+def test_settings_are_those_that_the_rows_of_the_papers_name():
+    """Those that neither parameters nor operations show."""
+    seen = set()
+    for name, preset in PRESETS.items():
+        options = {**preset.config.get("head_options", {}), **preset.config.get("upsampler_options", {})}
+        if grid := re.search(r"MG\((.*?)\)", preset.row):
+            assert preset.config["multi_grid"] == [int(rate) for rate in grid[1].split(",")], name
+        if rates := re.search(r"ASPP \((.*?)\)", preset.row):
+            assert options["rates"] == [int(rate) for rate in rates[1].split(",")], name
+        if stride := re.search(r"(?:OS|output stride )(\d+)", preset.row):
+            assert preset.config["output_stride"] == int(stride[1]), name
+        if scale := re.search(r"LaU (\d)×", preset.row):
+            assert options.get("upsampler_options", options)["scale"] == int(scale[1]), name
+        seen |= {kind for kind, match in (("grid", grid), ("rates", rates), ("OS", stride), ("LaU", scale)) if match}
+    assert len(seen) == 4
+    for name in ("deeplabv3_resnet101_aspp", "deeplabv3_mobilenetv2_aspp", "aspp_resnet50"):
+        assert "rates" not in PRESETS[name].config.get("head_options", {})  # those of the paper, the head's own
 
 
 def test_settings_replace_those_of_a_preset():

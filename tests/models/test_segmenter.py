@@ -12,10 +12,10 @@ from offstride.models import Decoded, Segmenter, create_model
 
 
 @cache
-def model_of(head, upsampler):
+def model_of(head, upsampler, origin="center"):
     torch.manual_seed(0)
     fields = {"backbone": "test_resnet", "classes": 4, "output_stride": 8, "auxiliary": "layer3"}
-    return create_model(head=head, upsampler=upsampler, **fields).eval()
+    return create_model(head=head, upsampler=upsampler, upsampler_options={"origin": origin}, **fields).eval()
 
 
 def test_scores_are_classified_features_enlarged():
@@ -27,13 +27,14 @@ def test_scores_are_classified_features_enlarged():
     torch.testing.assert_close(model(images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_auxiliary_head_is_enlarged_bilinearly():
-    model = model_of("fcn", "lau")
+@pytest.mark.parametrize("origin", ["center", "aligned"])
+def test_the_auxiliary_head_is_enlarged_bilinearly(origin):
+    model = model_of("fcn", "lau", origin)
     images = torch.randn(2, 3, 41, 50)
     features = model.backbone(images)
     head = model.auxiliary["layer3"]
     coarse = head.classifier(head.head.convolution(features[3]))
-    expected = F.interpolate(coarse, size=(41, 50), mode="bilinear", align_corners=False)
+    expected = F.interpolate(coarse, size=(41, 50), mode="bilinear", align_corners=origin == "aligned")
     torch.testing.assert_close(model.decode(images).auxiliary["layer3"].dense(), expected, rtol=1e-5, atol=1e-5)
 
 

@@ -51,12 +51,25 @@ def test_modules_that_are_named(align_corners):
     assert torch.equal(model.body(images), replaced.model.body(images))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_all_of_it_is_in_the_mode_of_the_original(training):
+    replaced = replace_upsampling(Named().train(training), example=EXAMPLE, **PATHS)
+    assert {module.training for module in replaced.modules()} == {training}
+
+
 def test_shared_modules_are_the_originals():
     model = Named()
     replaced = replace_upsampling(model, example=EXAMPLE, copy=False, **PATHS)
     assert replaced.model.body is model.body
     assert replaced.model.classify.weight is model.classify.weight
     assert type(model.classify) is nn.Conv2d
+
+
+def test_the_stride_is_that_of_the_scores_whatever_follows_them():
+    plan = plan_upsampling(Named(factor=2), example=EXAMPLE, **PATHS)
+    assert plan.stride == 4
+    assert plan.options["scale"] == 2
+    assert "stride 4" in str(plan)
 
 
 def test_a_plan_is_a_table():
@@ -112,6 +125,8 @@ def test_guides_are_the_image_at_coarser_grids():
     assert [tuple(found.shape[2:]) for found in folded] == [(21, 35), (11, 18), (6, 9), (3, 5), (3, 5)]
     assert torch.equal(folded[0], image)
     assert torch.equal(folded[1][0, :, 3, 4], image[0, :, 6:8, 8:10].flatten())
+    last = image[0, :, 20, 8:10]  # 21 rows: the edge is repeated
+    assert torch.equal(folded[1][0, :, 10, 4], torch.stack((last, last), 1).flatten())
     assert folded[-1] is features
     assert len(folded[1:3]) == 2
     lau = replace_upsampling(build("smp FPN"), "lau", example=EXAMPLE, guide_stride=2)

@@ -131,6 +131,17 @@ def test_warmup_rises_linearly_to_the_curve():
     assert [poly(step, 100, 1.0, warmup=3) for step in range(4)] == pytest.approx([0.25, 0.5 * 0.99, 0.75 * 0.98, 0.97])
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.75])
+def test_sgd_has_the_momentum_of_the_recipe(momentum):
+    parameter = nn.Parameter(torch.zeros(1))
+    groups = [{"params": [parameter], "lr": 1.0, "weight_decay": 0.0}]
+    optimizer = build_optimizer(groups, OptimizerRecipe(momentum=momentum))
+    for _ in range(2):
+        parameter.grad = torch.ones(1)
+        optimizer.step()
+    assert parameter.item() == -(1 + 1 + momentum)
+
+
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_scheduler_scales_all_groups_alike(model, name):
     recipe = OptimizerRecipe(name=name, learning_rate=0.01)

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from offstride.data import STREETS
-from offstride.models import ModelConfig
-from offstride.train import ModelRecipe, Recipe, build_model
+from offstride.data import STREETS, TrainTransform
+from offstride.models import ModelConfig, create_model
+from offstride.train import DataRecipe, ModelRecipe, Recipe, build_model
+from offstride.train.fit import build_transform
 
 
 def test_settings_are_the_fields_of_a_model():
@@ -49,3 +50,21 @@ def test_what_a_start_replaces():
     assert replace(parts, start=None, basis=Path("basis")).after(Path("new")).basis == Path("basis")
     with pytest.raises(ValueError, match="basis: cannot be combined with start"):
         replace(own, start_parts=["upsampler"])
+
+
+def test_every_setting_of_the_augmentation_reaches_it():
+    settings = {
+        "crop": (30, 40),
+        "scale": (0.7, 1.3),
+        "flip": 0.2,
+        "jitter": 0.3,
+        "base": 100,
+        "base_side": "long",
+        "hue": 0.1,
+        "blur": 0.4,
+    }
+    assert all(getattr(DataRecipe(), name) != value for name, value in settings.items())
+    model = create_model(backbone="test_resnet", classes=3)
+    model.config = replace(model.config, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    expected = TrainTransform(**settings, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert build_transform(DataRecipe(**settings), model) == expected

@@ -9,7 +9,7 @@ from offstride.train.module import SegmentationModule
 
 @pytest.mark.parametrize(
     ("epochs", "images", "batch", "steps"),
-    [(80, 4998, 16, 24990), (180, 20210, 16, 227362), (1, 10582, 16, 661), (0.001, 7, 16, 1)],
+    [(80, 4998, 16, 24990), (180, 20210, 16, 227362), (1, 10582, 16, 661), (0.001, 7, 16, 1), (1, 7, 4, 2)],
 )
 def test_epochs_become_steps(epochs, images, batch, steps):
     schedule = ScheduleRecipe(epochs=epochs, batch_size=batch, steps=5, validate_every=1000)

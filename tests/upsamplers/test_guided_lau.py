@@ -9,9 +9,10 @@ from offstride.upsamplers import LaU
 LEVELS = [FeatureInfo(5, 4, "low"), FeatureInfo(6, 16, "high")]
 
 
-def test_the_branches_read_the_unshuffled_feature():
+@pytest.mark.parametrize("block", [False, True])
+def test_the_branches_read_the_unshuffled_feature(block):
     torch.manual_seed(0)
-    upsampler = LaU(6, 2, hidden=4, levels=LEVELS, guide_stride=4, guide_channels=3).double()
+    upsampler = LaU(6, 2, hidden=4, levels=LEVELS, guide_stride=4, guide_channels=3, block=block).double().eval()
     features, low = torch.randn(1, 6, 2, 3, dtype=torch.float64), torch.randn(1, 5, 8, 12, dtype=torch.float64)
     reduced = torch.einsum("dc,bchw->bdhw", upsampler.guide.reduce.weight[..., 0, 0], low)
     reduced += upsampler.guide.reduce.bias[:, None, None]
@@ -20,7 +21,7 @@ def test_the_branches_read_the_unshuffled_feature():
         for i in range(4):
             for j in range(4):
                 stacked[:, 16 * c + 4 * i + j] = reduced[:, c, i::4, j::4]
-    entering = torch.cat((features, stacked), 1)
+    entering = torch.cat((upsampler.block(features) if block else features, stacked), 1)
     expected = torch.stack((upsampler.vertical(entering), upsampler.horizontal(entering)), 2).flatten(1, 2)
     torch.testing.assert_close(upsampler.offsets(features, Guides(None, [low, features])), expected)
 

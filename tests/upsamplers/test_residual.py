@@ -37,8 +37,9 @@ def test_two_steps_are_one_where_grids_lie_on_each_other(origin):
     size = (4 * (g - 1) + 1, 4 * (v - 1) + 1) if origin == "aligned" else (4 * g, 4 * v)
     scores = scores[..., : (g - 1) // factor + 1, : (v - 1) // factor + 1]
     fine = Guides(None, [guides.levels[0][..., :g, :v]])
-    found = Residual(3, LEVELS, Bilinear(origin=origin), origin=origin).eval()(scores, features, size, fine)
-    torch.testing.assert_close(found.dense(), BilinearField(scores, size, origin).dense())
+    for inner in (Bilinear(origin=origin), None):
+        found = Residual(3, LEVELS, inner, origin=origin).eval()(scores, features, size, fine)
+        torch.testing.assert_close(found.dense(), BilinearField(scores, size, origin).dense())
 
 
 def test_scores_that_are_fine_already_stay_where_they_are():

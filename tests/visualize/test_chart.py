@@ -30,6 +30,16 @@ def test_lines_are_where_they_should_be(tmp_path):
     assert np.ptp(level[:, 1]) > 0.5
 
 
+@pytest.mark.parametrize("logarithmic", [True, False])
+def test_equal_factors_are_equally_wide_where_that_is_asked_for(tmp_path, logarithmic):
+    """Steps of 1 at 1, 2 and 4: a straight line, or one with a bend."""
+    save_chart(tmp_path / "chart.png", LINES[:1], **AXES, logarithmic=logarithmic)
+    line = shares(tmp_path / "chart.png", (0x1B, 0x6C, 0xA8))
+    rows, columns = line[line[:, 1] < 0.75].T
+    bend = rows - np.polyval(np.polyfit(columns, rows, 1), columns)
+    assert (abs(bend).max() < 0.03) == logarithmic
+
+
 def test_names_and_ticks_are_written(tmp_path):
     save_chart(tmp_path / "chart.svg", LINES, **AXES, title="Bounds", ticks=[1, 2, 4])
     comments = re.findall(r"<!-- (.*?) -->", (tmp_path / "chart.svg").read_text())

@@ -1,6 +1,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 from offstride.visualize import Curve
@@ -73,3 +74,17 @@ def test_a_constant_line_has_axes(points):
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="lines: expected at least one finite point in curve 'loss', got none"):
         lay_out(Curve("loss", {"a": [], "b": [(0, math.nan)]}))
+
+
+@pytest.mark.parametrize(("spec", "factor", "unit"), [(".2f", 1, ""), (".1%", 100, "%")])
+def test_points_lie_where_the_ticks_say(spec, factor, unit):
+    points = [(10, 0.125), (40, 0.5), (90, 0.3)]
+    plot = lay_out(Curve("mIoU", {"a": points}, spec))
+    drawn = places(plot.lines[0].line)  # in thousandths, ticks are in per cent
+    for axis, ticks, scale in ((0, plot.x_ticks, 1), (1, plot.y_ticks, factor)):
+        assert len(ticks) >= 2
+        assert all(text.endswith(unit) for _, text in plot.y_ticks)
+        marks, values = zip(*((place, float(text.removesuffix("%"))) for place, text in ticks), strict=True)
+        slope, start = np.polyfit(values, marks, 1)
+        expected = [start + slope * scale * point[axis] for point in points]
+        assert [place[axis] / 10 for place in drawn] == pytest.approx(expected, abs=0.1)
