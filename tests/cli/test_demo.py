@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pytest
-
 from offstride.cli.demo_report import View
+
 from offstride.cli.main import main
 from offstride.data import STREETS
 
