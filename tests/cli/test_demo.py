@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from offstride.cli.demo_report import View
 
 from offstride.cli.main import main
 from offstride.data import STREETS
+from offstride.experiments.demo_report import SceneView
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_the_detail_shows_the_offsets_of_its_own_place():
     lau[70:110, 90:150] = 1
     offsets[:, 70:110, 90:150] = 2.0
     image = np.full((128, 160, 3), 90, np.uint8)
-    view = View("x", image, label, label, lau, label, offsets)
+    view = SceneView("x", image, label, label, lau, label, offsets)
     arrows = view.example(STREETS, 8, 4.0).rows[2]["Where the detail reads"].astype(int)
     assert (np.ptp(arrows, 2) > 60).mean() > 0.02
 
