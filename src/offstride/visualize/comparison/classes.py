@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from offstride.visualize.comparison.numbers import Verdict, change, known, points, signed, verdict
+from offstride.visualize.comparison.numbers import Verdict, change, class_score, points, signed, verdict
 
 MOST = 30
-"""So many classes are shown at once; of more, those with the largest differences."""
+"""Number of classes shown at once; of more, those with the largest differences."""
 
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A difference: its text, how strong its colour is (per cent), on which side, and what it is of."""
+    """A difference: its text, the strength of its colour (per cent), its side (`more` or `less`), and a tooltip."""
 
     text: str
     strength: int
@@ -59,7 +59,7 @@ def heat_table(report: Mapping[str, Any]) -> Heat | None:
     every = [abs(value) for name in report["data"]["classes"] for value in _changes(report, name)]
     if not every:
         return None
-    # one class that leaps must not bleach all others
+    # a single outlier must not make all other colours pale
     limit = float(np.quantile(every, 0.97)) or max(every) or 1.0
     return Heat(_rows(report, shown, limit), _rows(report, folded, limit), points(limit))
 
@@ -72,7 +72,7 @@ def _rows(report: Mapping[str, Any], names: Sequence[str], limit: float) -> list
             name=name,
             color=tuple(colors[name]),
             thin=name in (data.get("thin") or ()),
-            baseline=points((_score(report["entries"][0], name) or {}).get("mean")),
+            baseline=points(class_score(report["entries"][0], name).get("mean")),
             cells=[_cell(name, entry, limit) for entry in report["entries"][1:]],
         )
         for name in names
@@ -80,20 +80,16 @@ def _rows(report: Mapping[str, Any], names: Sequence[str], limit: float) -> list
 
 
 def _cell(name: str, entry: Mapping[str, Any], limit: float) -> HeatCell:
-    score = _score(entry, name)
+    score = class_score(entry, name)
     difference = change(score)
     if not difference:
         return HeatCell("–", 0, "more", "none", f"{name}, {entry['name']}: no difference known")
     strength = round(100 * min(abs(difference["mean"]) / limit, 1))
     side = "more" if difference["mean"] > 0 else "less"
-    title = f"{name}, {entry['name']}: IoU {points((score or {})['mean'])} %"
+    title = f"{name}, {entry['name']}: IoU {points(score['mean'])} %"
     return HeatCell(signed(score), strength, side, verdict(score), title)
 
 
-def _score(entry: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    return (entry.get("classes") or {}).get(name)
-
-
 def _changes(report: Mapping[str, Any], name: str) -> list[float]:
-    found = (change(_score(entry, name)) for entry in report["entries"][1:])
-    return [it["mean"] for it in found if it and known(it["mean"])]
+    changes = (change(class_score(entry, name)) for entry in report["entries"][1:])
+    return [difference["mean"] for difference in changes if difference]

@@ -5,9 +5,9 @@ compared is often smaller than one point. `None` and NaN are shown as a dash.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from offstride.visualize.tables import MINUS, NOTHING
 
@@ -28,16 +28,14 @@ def metric_name(metric: str) -> str:
     return _METRICS.get(metric, metric.replace("_", " ").capitalize())
 
 
-def known(value: float | None) -> bool:
-    """Whether there is a number."""
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def points(value: float | None, *, sign: bool = False) -> str:
     """A share in per cent; with `sign`, a difference: an interval that ends just above zero shows +0.00."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return format(100 * value, "+.2f" if sign and value else ".2f").replace("-", MINUS)
+    return format(100 * value, "+.2f" if sign and value else ".2f").replace("-", MINUS) if known(value) else NOTHING
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
@@ -52,6 +50,11 @@ def trimap(entry: Mapping[str, Any], width: float) -> Mapping[str, Any] | None:
     return next((band.get("miou") for band in entry.get("trimap") or () if band["width"] == width), None)
 
 
+def class_score(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The IoU of an entry for a class; empty if there is none."""
+    return (entry.get("classes") or {}).get(name) or {}
+
+
 def mean_and_sd(score: Mapping[str, Any] | None) -> str:
     """`mean ± sd`, without the latter where there is one run."""
     if not score or not known(score.get("mean")):
@@ -62,8 +65,8 @@ def mean_and_sd(score: Mapping[str, Any] | None) -> str:
 
 def change(score: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The difference to the baseline, if there is one with a number."""
-    found = (score or {}).get("difference")
-    return found if found and known(found.get("mean")) else None
+    difference = (score or {}).get("difference")
+    return difference if difference and known(difference.get("mean")) else None
 
 
 def verdict(score: Mapping[str, Any] | None) -> Verdict:
@@ -84,35 +87,28 @@ def signed(score: Mapping[str, Any] | None) -> str:
 
 def count(number: float | None) -> str:
     """A count to three digits: 2.91 M."""
-    if number is None or not math.isfinite(number):
-        return NOTHING
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:
-            return f"{_three_digits(number / size)} {unit}"
-    return f"{number:g}"
+    return _with_unit(number, {"G": 1e9, "M": 1e6, "k": 1e3})
 
 
 def memory(size: float | None) -> str:
     """Bytes to three digits, in binary units: 11.8 MiB."""
-    if size is None or not math.isfinite(size):
+    return _with_unit(size, {"GiB": 2.0**30, "MiB": 2.0**20, "KiB": 2.0**10}, " B")
+
+
+def _with_unit(number: float | None, units: Mapping[str, float], smallest: str = "") -> str:
+    """Three digits and the largest unit that fits, or the number itself and the name of the smallest unit."""
+    if not known(number):
         return NOTHING
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size >= 0.9995 * 2**power:
-            return f"{_three_digits(size / 2**power)} {unit}"
-    return f"{size:g} B"
+    fitting = (f"{_three_digits(number / size)} {unit}" for unit, size in units.items() if number >= 0.9995 * size)
+    return next(fitting, f"{number:g}{smallest}")
 
 
-def milliseconds(seconds: float | None) -> str:
-    """A time in milliseconds to three digits, without its unit."""
-    return _three_digits(1000 * seconds) if seconds is not None and math.isfinite(seconds) else NOTHING
-
-
-def _three_digits(number: float) -> str:
-    """Three digits, more before the point where there are more."""
-    for limit, spec in ((9.995, ".2f"), (99.95, ".1f")):
-        if abs(number) < limit:
-            return format(number, spec)
-    return format(number, ".0f")
+def _three_digits(number: float | None, scale: float = 1) -> str:
+    """Three digits of the scaled number, more before the point where there are more."""
+    if not known(number):
+        return NOTHING
+    digits = next((digits for limit, digits in ((9.995, 2), (99.95, 1)) if abs(scale * number) < limit), 0)
+    return f"{scale * number:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -132,9 +128,8 @@ class CostColumn:
 
 def cost_columns(entries: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
     """The costs that are known of at least one entry, those of devices last."""
-    costs = [entry.get("costs") or {} for entry in entries]
     columns = [
-        CostColumn("Model", name, [text(cost.get(key)) for cost in costs])
+        CostColumn("Model", name, [text(costs(entry).get(key)) for entry in entries])
         for key, name, text in (
             ("parameters", "Parameters", count),
             ("upsampler_parameters", "of these: upsampler", count),
@@ -143,43 +138,45 @@ def cost_columns(entries: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
         )
     ]
     for device in devices(entries):
-        columns += _device_columns(device, [(cost.get("devices") or {}).get(device) or {} for cost in costs])
+        timed = [device_cost(entry, device) for entry in entries]
+        columns += [
+            CostColumn(device, "Latency, ms (quartiles)", [_latency(cost) for cost in timed]),
+            CostColumn(device, "Images per second", [_three_digits(cost.get("images_per_second")) for cost in timed]),
+            CostColumn(device, "Peak memory", [memory(cost.get("peak_bytes")) for cost in timed]),
+        ]
     return [column for column in columns if set(column.cells) != {NOTHING}]
+
+
+def costs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The costs of an entry; empty if they were not measured."""
+    return entry.get("costs") or {}
+
+
+def device_cost(entry: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    """What was measured of an entry on a device; empty if nothing was."""
+    return (costs(entry).get("devices") or {}).get(device) or {}
 
 
 def devices(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys of all devices that anything was timed on, in the order of the first mention."""
-    return list(dict.fromkeys(key for entry in entries for key in (entry.get("costs") or {}).get("devices") or ()))
+    return list(dict.fromkeys(key for entry in entries for key in costs(entry).get("devices") or ()))
 
 
 def image_size(entries: Sequence[Mapping[str, Any]]) -> str:
     """Height × width of the image that costs are of; empty if they differ or are unknown."""
-    sizes = {tuple(size) for entry in entries if (size := (entry.get("costs") or {}).get("size"))}
+    sizes = {tuple(size) for entry in entries if (size := costs(entry).get("size"))}
     return " × ".join(map(str, sizes.pop())) if len(sizes) == 1 else ""
 
 
 def device_name(entries: Sequence[Mapping[str, Any]], device: str) -> str:
     """What a device is called: CPU or GPU, and what it says of itself."""
-    found = ((entry.get("costs") or {}).get("devices") or {} for entry in entries)
-    name = next((str(them[device]["name"]) for them in found if (them.get(device) or {}).get("name")), "")
+    name = next(filter(None, (device_cost(entry, device).get("name") for entry in entries)), "")
     kind = {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
     return f"{kind}, {name}" if name else kind
 
 
-def _device_columns(device: str, timed: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
-    kinds: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
-        ("Latency, ms (quartiles)", _latency),
-        ("Images per second", _throughput),
-        ("Peak memory", lambda cost: memory(cost.get("peak_bytes"))),
-    )
-    return [CostColumn(device, name, [text(cost) for cost in timed]) for name, text in kinds]
-
-
 def _latency(cost: Mapping[str, Any]) -> str:
-    median, ends = milliseconds(cost.get("latency")), cost.get("quartiles")
-    return f"{median} ({NOTHING.join(map(milliseconds, ends))})" if ends and all(map(known, ends)) else median
-
-
-def _throughput(cost: Mapping[str, Any]) -> str:
-    speed = cost.get("images_per_second")
-    return NOTHING if speed is None or not math.isfinite(speed) else _three_digits(speed)
+    median, ends = _three_digits(cost.get("latency"), 1000), cost.get("quartiles")
+    if not ends or not all(map(known, ends)):
+        return median
+    return f"{median} ({NOTHING.join(_three_digits(end, 1000) for end in ends)})"
