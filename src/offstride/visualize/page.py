@@ -4,6 +4,7 @@ import os
 import platform
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import jinja2
 
@@ -47,6 +48,6 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
         ValueError: If the file cannot be written.
     """
     try:
-        write_text(path, text)
+        write_text(Path(path), text)
     except OSError as error:
         raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error

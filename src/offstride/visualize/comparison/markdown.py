@@ -105,17 +105,17 @@ def _class_table(report: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _costs(report: Mapping[str, Any]) -> list[str]:
-    """All costs; columns of devices say which."""
+    """All costs; the heads of a device's columns begin with its name."""
     entries = report["entries"]
-    columns = numbers.cost_columns(entries)
-    if not columns:
+    columns = [["", *(entry["name"] for entry in entries)]]
+    for group, costs in numbers.cost_columns(entries).items():
+        prefix = "" if group == numbers.MODEL else f"{group}: "
+        columns += [[prefix + name, *cells] for name, cells in costs]
+    if len(columns) == 1:
         return []
-    timed = numbers.devices(entries)
-    heads = [f"{numbers.device_name(entries, it.group)}: {it.name}" if it.group in timed else it.name for it in columns]
-    rows = [[entry["name"], *(it.cells[row] for it in columns)] for row, entry in enumerate(entries)]
     size = numbers.image_size(entries)
     text = f"For one image of {size} pixels; latency is a median." if size else ""
-    return ["## Costs", text, _table([["", *heads], *rows])]
+    return ["## Costs", text, _table(list(zip(*columns, strict=True)))]
 
 
 def _table(rows: Table, left: Sequence[int] = (0,)) -> str:

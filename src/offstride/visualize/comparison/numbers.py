@@ -6,12 +6,14 @@ compared is often smaller than one point. `None` and NaN are shown as a dash.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
 from offstride.visualize.tables import MINUS, NOTHING
 
 Verdict = Literal["better", "worse", "unclear", "none"]
+
+MODEL = "Model"
+"""The group of costs that depend on no device."""
 
 MARKS: Mapping[Verdict, str] = {"better": "▲", "worse": "▼", "unclear": "", "none": ""}
 
@@ -111,40 +113,29 @@ def _three_digits(number: float | None, scale: float = 1) -> str:
     return f"{scale * number:.{digits}f}"
 
 
-@dataclass(frozen=True)
-class CostColumn:
-    """One cost of every entry.
+def cost_columns(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, list[str]]]]:
+    """The costs that are known of at least one entry: of the model, then of each device by its name.
 
-    Args:
-        group: What its columns have in common: the model, or a device.
-        name: What it is, with its unit if the cells have none.
-        cells: One per entry.
+    Returns:
+        Group -> columns: what it is, with its unit if the cells have none, and one cell per entry.
     """
-
-    group: str
-    name: str
-    cells: Sequence[str]
-
-
-def cost_columns(entries: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
-    """The costs that are known of at least one entry, those of devices last."""
-    columns = [
-        CostColumn("Model", name, [text(costs(entry).get(key)) for entry in entries])
-        for key, name, text in (
-            ("parameters", "Parameters", count),
-            ("upsampler_parameters", "of these: upsampler", count),
-            ("macs", "MACs", count),
-            ("activation_bytes", "Training activations", memory),
-        )
-    ]
+    kinds = (
+        ("parameters", "Parameters", count),
+        ("upsampler_parameters", "of these: upsampler", count),
+        ("macs", "MACs", count),
+        ("activation_bytes", "Training activations", memory),
+    )
+    groups = {MODEL: [(name, [text(costs(entry).get(key)) for entry in entries]) for key, name, text in kinds]}
     for device in devices(entries):
         timed = [device_cost(entry, device) for entry in entries]
-        columns += [
-            CostColumn(device, "Latency, ms (quartiles)", [_latency(cost) for cost in timed]),
-            CostColumn(device, "Images per second", [_three_digits(cost.get("images_per_second")) for cost in timed]),
-            CostColumn(device, "Peak memory", [memory(cost.get("peak_bytes")) for cost in timed]),
+        groups[device_name(entries, device)] = [
+            ("Latency, ms (quartiles)", [_latency(cost) for cost in timed]),
+            ("Images per second", [_three_digits(cost.get("images_per_second")) for cost in timed]),
+            ("Peak memory", [memory(cost.get("peak_bytes")) for cost in timed]),
         ]
-    return [column for column in columns if set(column.cells) != {NOTHING}]
+    for group, columns in groups.items():
+        groups[group] = [(name, cells) for name, cells in columns if set(cells) != {NOTHING}]
+    return {group: columns for group, columns in groups.items() if columns}
 
 
 def costs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
