@@ -1,12 +1,8 @@
 """Arrays in, pictures and pages out: label maps, offsets, details, reports."""
 
 from offstride.visualize.chart import ChartLine, save_chart
-from offstride.visualize.comparison import (
-    ComparisonPicture,
-    comparison_markdown,
-    render_comparison_page,
-    write_comparison_page,
-)
+from offstride.visualize.comparison.markdown import comparison_markdown
+from offstride.visualize.comparison.page import ComparisonPicture, render_comparison_page, write_comparison_page
 from offstride.visualize.decoder_page import (
     DecodedScene,
     DecoderPage,

@@ -1,4 +1,4 @@
-"""Charts of a few lines, for documents: quantities against a number."""
+"""Line charts for documents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ _COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e5ea2", "#c98a1b", "#4d4d4d")
 
 @dataclass(frozen=True)
 class ChartLine:
-    """A line, or a level where there is one point only.
+    """A line.
 
     Args:
-        name: What the legend says.
-        points: (x, y) from left to right; a single one is drawn over the whole width.
-        colour: Number of its colour: lines that belong together share one.
-        style: As matplotlib writes it: `"-"`, `"--"`, `":"`.
+        name: Its text in the legend.
+        points: (x, y) from left to right; a single one becomes a level over the whole width.
+        colour: Number of its colour; lines that belong together share one.
+        style: matplotlib's line style: `"-"`, `"--"`, `":"`.
     """
 
     name: str
@@ -37,25 +37,24 @@ def save_chart(
     """Draw lines into a file.
 
     Args:
-        path: Where to; its ending says the format (png, svg, pdf).
-        lines: What to draw.
-        x: What the horizontal axis shows.
-        y: What the vertical axis shows.
+        path: File to write; its ending gives the format (png, svg, pdf).
+        lines: At least one with points.
+        x: Name of the horizontal axis.
+        y: Name of the vertical axis.
         title: Above the chart.
-        ticks: Places on the horizontal axis that are named, all others are not.
-        logarithmic: Whether equal factors are equally wide on the horizontal axis.
+        ticks: The only ticks of the horizontal axis; chosen if empty.
+        logarithmic: Whether the horizontal axis is logarithmic.
 
     Raises:
-        ValueError: If there is nothing to draw, or the ending is unknown.
+        ValueError: If no line has points, or the ending is unknown.
     """
     if not any(line.points for line in lines):
         raise ValueError("lines: expected at least one with points, got none")
     path = Path(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.5), dpi=144, layout="constrained")
-    if path.suffix.removeprefix(".") not in FigureCanvasAgg(figure).get_supported_filetypes():
+    if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"path: expected a file ending such as .png, .svg or .pdf, got {str(path)!r}")
     axes = figure.add_subplot()
     for line in lines:

@@ -13,18 +13,16 @@ def legend(classes: ClassSet, *, columns: int = 1, dpi: float = 144) -> np.ndarr
 
     Args:
         classes: Names and palette.
-        columns: Number of columns that the names are dealt to, top to bottom.
+        columns: Number of columns, filled one after the other.
         dpi: Pixels per inch; the text is 10 points high.
 
     Returns:
         `(H, W, 3)` uint8.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     figure = Figure(dpi=dpi)
-    FigureCanvasAgg(figure)
     rows = zip(classes.names, classes.palette, strict=True)
     patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=_plain(name)) for name, color in rows]
     figure.legend(handles=patches, ncols=columns, frameon=False, loc="center", handlelength=1.4, handleheight=1.0)
@@ -34,5 +32,5 @@ def legend(classes: ClassSet, *, columns: int = 1, dpi: float = 144) -> np.ndarr
 
 
 def _plain(name: str) -> str:
-    """Text that matplotlib shows as it is: no formulas, and no leading underscore, which would hide the entry."""
-    return "\u200b" + name.replace("$", r"\$") if name.startswith("_") else name.replace("$", r"\$")
+    """Text without formulas, and without a leading underscore, which would hide the entry."""
+    return "\u200b" * name.startswith("_") + name.replace("$", r"\$")

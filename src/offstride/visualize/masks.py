@@ -20,7 +20,7 @@ MISSED: Color = (120, 113, 108)
 
 
 def colorize(label: np.ndarray, palette: Sequence[Color], *, ignored: Color = (0, 0, 0)) -> np.ndarray:
-    """Paint each class in its colour.
+    """Paint each class in its palette colour.
 
     Args:
         label: `(H, W)` class indices.
@@ -84,8 +84,7 @@ def compare_errors(image: np.ndarray, before: np.ndarray, after: np.ndarray, lab
     counted = label != IGNORE_INDEX
     verdict = (counted & (before != label)) + 2 * (counted & (after != label))
     colors = np.array([(0, 0, 0), FIXED, BROKEN, MISSED], dtype=np.uint8)
-    grey = (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
-    return _mix(grey, colors[verdict], np.array([0, 0.95, 0.95, 0.55])[verdict])
+    return _mix(greyed(image), colors[verdict], np.array([0, 0.95, 0.95, 0.55])[verdict])
 
 
 def save_label_png(path: str | os.PathLike[str], label: np.ndarray, palette: Sequence[Color]) -> None:
@@ -102,12 +101,25 @@ def save_label_png(path: str | os.PathLike[str], label: np.ndarray, palette: Seq
     table = _table(label, palette, (0, 0, 0))
     picture = Image.fromarray(label.astype(np.uint8), mode="L")
     picture.putpalette(table.tobytes())
-    path = Path(path)
+    save_png(Path(path), picture, optimize=True)
+
+
+def save_png(path: Path, picture: Image.Image, *, optimize: bool = False) -> None:
+    """Write a PNG file; missing folders are made.
+
+    Raises:
+        ValueError: If the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, format="PNG", optimize=True)
+        picture.save(path, format="PNG", optimize=optimize)
     except OSError as error:
         raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error
+
+
+def greyed(image: np.ndarray) -> np.ndarray:
+    """A light grey copy of an `(H, W, 3)` uint8 picture, to draw over."""
+    return (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
 
 
 def check_picture(name: str, picture: np.ndarray, size: tuple[int, ...] | None = None) -> None:
