@@ -149,15 +149,20 @@ class ScenePainter:
     def _lau_panel(self, offsets: Offsets) -> DecoderPanel:
         it, limit = self.decoding, offset_limit(offsets.field)
         before, after = offsets.before, it.prediction
-        boxes = _details(before != after)
+        boxes, marked = _details(before != after), it.image
+        for box in boxes:  # as thick as it takes to see them when a large image is shown small
+            marked = mark(marked, box, thickness=max(1, it.image.shape[1] // 400))
         whole = [
             self._shot("Offsets", "offsets", offset_colors(offsets.field, limit)),
             self._shot("What they change", "lau_changes", self._changes(before, after)),
-            self._shot("Details", "details", _marked(it.image, boxes), "where most changes"),
+            self._shot("Details", "details", marked, "where most changes"),
         ]
         details = [self._detail(number, box, offsets, limit) for number, box in enumerate(boxes, 1)]
-        text = LAU_TEXT + _sentence("The offsets", effect(before, after, it.label))
-        return DecoderPanel("Where pixels read", text, [whole, *details], key=self._change_key(), wheel=limit)
+        changed = effect(before, after, it.label)
+        text = f"{LAU_TEXT}The offsets change the class of {_percent(changed.changed)} of the pixels"
+        if changed.broken is not None and changed.fixed is not None:
+            text += f": {_percent(changed.fixed)} turn right, {_percent(changed.broken)} turn wrong"
+        return DecoderPanel("Where pixels read", f"{text}.", [whole, *details], key=self._change_key(), wheel=limit)
 
     def _detail(self, number: int, box: Box, offsets: Offsets, limit: float) -> list[Shot]:
         it, zoom = self.decoding, -(-SHARP_WIDTH // box.width)
@@ -230,22 +235,6 @@ def _details(changed: np.ndarray) -> list[Box]:
         boxes.append(box)
         left[max(0, box.top - height) : box.top + box.height, max(0, box.left - box.width) : box.left + box.width] = 0
     return boxes
-
-
-def _marked(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
-    """The outlines, as thick as it takes to see them when a large image is shown small."""
-    for box in boxes:
-        for inset in reversed(range(max(1, image.shape[1] // 400))):  # each ring covers the dark line of the one inside
-            ring = Box(box.top + inset, box.left + inset, box.height - 2 * inset, box.width - 2 * inset)
-            image = mark(image, ring)
-    return image
-
-
-def _sentence(subject: str, change: Effect) -> str:
-    text = f"{subject} change the class of {_percent(change.changed)} of the pixels"
-    if change.broken is None or change.fixed is None:
-        return f"{text}."
-    return f"{text}: {_percent(change.fixed)} turn right, {_percent(change.broken)} turn wrong."
 
 
 def _percent(share: float, digits: int = 1) -> str:

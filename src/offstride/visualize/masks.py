@@ -122,10 +122,16 @@ def greyed(image: np.ndarray) -> np.ndarray:
     return (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
 
 
-def check_picture(name: str, picture: np.ndarray, size: tuple[int, ...] | None = None) -> None:
-    """Raise a `ValueError` unless the array is an `(H, W, 3)` uint8 picture, of this `(H, W)` size if given."""
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"{name}: expected uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
+def check_picture(
+    name: str, picture: np.ndarray, size: tuple[int, ...] | None = None, *, transparent: bool = False
+) -> None:
+    """Raise a `ValueError` unless the array is an `(H, W, 3)` uint8 picture, of this `(H, W)` size if given.
+
+    With `transparent`, `(H, W, 4)` will do, too.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 3 + transparent):
+        shapes = "(H, W, 3)" + " or (H, W, 4)" * transparent
+        raise ValueError(f"{name}: expected uint8 {shapes}, got {picture.dtype} {picture.shape}")
     if size is not None and picture.shape[:2] != tuple(size):
         raise ValueError(f"{name}: expected {size} pixels, got {picture.shape[:2]}")
 

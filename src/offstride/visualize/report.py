@@ -12,7 +12,7 @@ import numpy as np
 
 from offstride.data.catalog import ClassSet
 from offstride.visualize.curves import Curve
-from offstride.visualize.masks import Color
+from offstride.visualize.masks import Color, check_picture
 from offstride.visualize.page import PageText, template, write_page
 from offstride.visualize.tables import MetricRow
 
@@ -75,7 +75,8 @@ class Report(PageText):
             if len(values) != count:
                 raise ValueError(f"per_class: expected {count} values of {model!r}, as classes has, got {len(values)}")
         for pictures in (self.viewer, *(row for example in self.examples for row in example.rows)):
-            _check_pictures(pictures)
+            for title, picture in pictures.items():
+                check_picture(f"picture {title!r}", picture, transparent=True)
         sizes = {title: picture.shape[:2] for title, picture in self.viewer.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"viewer: expected pictures of one size, got {sizes}")
@@ -111,11 +112,3 @@ def _check_models(argument: str, values: Mapping[str, object], models: Sequence[
     strangers = [model for model in values if model not in models]
     if strangers:
         raise ValueError(f"{argument}: expected models out of {list(models)}, got {strangers}")
-
-
-def _check_pictures(pictures: Pictures) -> None:
-    for title, picture in pictures.items():
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
-            raise ValueError(
-                f"picture {title!r}: expected uint8 (H, W, 3) or (H, W, 4), got {picture.dtype} {picture.shape}"
-            )
