@@ -63,9 +63,8 @@ def mark(picture: np.ndarray, box: Box, color: Color = (255, 255, 255), *, thick
     check_picture("picture", picture)
     marked = picture.copy()
     y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
-    rows, columns = (
-        np.maximum(side.start - at, at - side.stop + 1) for side, at in zip(box.window, (y, x), strict=True)
-    )
+    sides = zip(box.window, (y, x), strict=True)
+    rows, columns = (np.maximum(side.start - place, place - side.stop + 1) for side, place in sides)
     outside = np.maximum(rows, columns)  # distance from the outermost pixels of the box
     marked[outside == 1] = 0
     marked[(outside <= 0) & (outside > -thickness)] = color
