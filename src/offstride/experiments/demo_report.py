@@ -1,4 +1,4 @@
-"""What the report of the demo says and shows."""
+"""Text and pictures of the demo's report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """A trained model and what is known of it.
+    """A trained model, its scores and its learning curves.
 
     Attributes:
         name: Shown in the report.
@@ -70,15 +70,15 @@ DETAIL = (48, 64)
 
 
 def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: SampleSet) -> Report:
-    """The page for a bilinear and a location-aware model, in this order, and the scenes that they were tested on."""
-    scores, schedule = [each.evaluation for each in contestants], recipe.schedule
+    """The page for a bilinear and a location-aware model, in this order, tested on the scenes of a data set."""
+    tests, schedule = [contestant.evaluation for contestant in contestants], recipe.schedule
     height, width = recipe.data.size
     views = [SceneView.of(contestants, dataset[index]) for index in range(EXAMPLES)]
     limit = offset_limit(np.concatenate([view.offsets.field for view in views], -1))
-    classes = scores[0].classes
+    classes = tests[0].classes
     return Report(
         title="Where a pixel reads its class",
-        models=[each.name for each in contestants],
+        models=[it.name for it in contestants],
         intro=INTRO.strip(),
         facts={
             "Scenes": f"{recipe.data.count} to train, {len(dataset)} to test",
@@ -89,21 +89,19 @@ def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: Samp
             "Seed": str(schedule.seed),
         },
         metrics=[
-            MetricRow("Mean IoU", [each.scores.miou for each in scores]),
-            MetricRow("Boundary IoU", [each.boundary.mean for each in scores], note="In a band of 2 % of the diagonal"),
+            MetricRow("Mean IoU", [test.scores.miou for test in tests]),
+            MetricRow("Boundary IoU", [test.boundary.mean for test in tests], note="In a band of 2 % of the diagonal"),
             MetricRow(
-                "Thin classes", [each.thin_iou for each in scores], note=f"Mean IoU of {' and '.join(classes.thin)}"
+                "Thin classes", [test.thin_iou for test in tests], note=f"Mean IoU of {' and '.join(classes.thin)}"
             ),
-            MetricRow("Pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
-            MetricRow("Parameters", [_millions(each.model) for each in contestants], ".2f", "million", "none"),
+            MetricRow("Pixel accuracy", [test.scores.pixel_accuracy for test in tests]),
+            MetricRow("Parameters", [_millions(it.model) for it in contestants], ".2f", "million", "none"),
+            MetricRow("Training time", [it.history["train"][-1]["seconds"] for it in contestants], ".0f", "s", "none"),
             MetricRow(
-                "Training time", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", "none"
-            ),
-            MetricRow(
-                "Prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms an image", "none"
+                "Prediction", [1000 * test.seconds / test.images for test in tests], ".1f", "ms an image", "none"
             ),
         ],
-        per_class={each.name: each.evaluation.scores.iou.tolist() for each in contestants},
+        per_class={it.name: it.evaluation.scores.iou.tolist() for it in contestants},
         classes=classes,
         key={"Only bilinear is wrong": FIXED, "Only LaU is wrong": BROKEN, "Both are wrong": MISSED},
         curves=[
@@ -122,7 +120,7 @@ def _millions(model: Segmenter) -> float:
 
 
 def _lines(contestants: Sequence[Contestant], part: str, column: str) -> dict[str, list[tuple[float, float]]]:
-    return {each.name: [(row["step"], row[column]) for row in each.history[part]] for each in contestants}
+    return {it.name: [(row["step"], row[column]) for row in it.history[part]] for it in contestants}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +143,7 @@ class SceneView:
     def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "SceneView":
         """Run both models on a scene."""
         pixels, label = sample.image.permute(1, 2, 0).contiguous().numpy(), sample.label.numpy()
-        bilinear, lau = (decode_image(each.model, pixels, label) for each in contestants)
+        bilinear, lau = (decode_image(it.model, pixels, label) for it in contestants)
         if lau.offsets is None:
             raise ValueError("contestants: expected a second one that ends in location-aware upsampling")
         labels = {"Truth": label, "Bilinear": bilinear.prediction, "LaU": lau.prediction}

@@ -1,4 +1,4 @@
-"""Arrays in, pictures and pages out: label maps, offsets, details, reports."""
+"""Arrays to pictures and pages: label maps, offsets, details, reports."""
 
 from offstride.visualize.chart import ChartLine, legend, save_chart
 from offstride.visualize.comparison.markdown import comparison_markdown

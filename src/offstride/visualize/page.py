@@ -82,8 +82,8 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
 def data_uri(picture: np.ndarray, *, quality: int = 90) -> str:
     """Encode an `(H, W, 3)` or `(H, W, 4)` uint8 picture for the `src` of an HTML image.
 
-    Flat pictures, such as label maps, become PNG, enlarged pixel by pixel so that no browser blurs them; those with
-    many colours become JPEG of this quality; those with transparency PNG.
+    Pictures of few colours, such as label maps, become PNG, enlarged pixel by pixel so that no browser blurs them;
+    those of many colours become JPEG of this quality; those with transparency become PNG.
     """
     image = Image.fromarray(picture)
     if image.mode == "RGBA":

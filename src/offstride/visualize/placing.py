@@ -1,4 +1,4 @@
-"""Where labels of a chart go, so that none lies on another. Lengths are in the units of the drawing, y points down."""
+"""Place the labels of a chart without overlaps. Lengths are in the units of the drawing, y points down."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Label:
     """A text, its place and the line that leads to it.
 
     Args:
-        text: What it says.
+        text: Its text.
         x: Its middle.
         y: Its base line.
         leader: From the point to the text, `(x1, y1, x2, y2)`; None where the text is beside the point.
@@ -38,7 +38,7 @@ def shorten(text: str, length: int = 22) -> str:
 
 
 def text_width(text: str) -> float:
-    """A generous guess of how wide a text of 12 units is."""
+    """An upper estimate of the width of a text that is 12 units high."""
     return _GLYPH * len(text) + 4
 
 
@@ -66,8 +66,8 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 def place_labels(points: Sequence[Place], texts: Sequence[str], frame: Box) -> list[Label]:
     """Put a text beside each point, inside a frame (left, top, right, bottom), as near as other labels allow.
 
-    A text lies neither on another, nor on a point; one that is further away gets a leader. Texts that fit nowhere lie
-    beside their point.
+    A text overlaps neither another nor a point; one that is further away gets a leader. A text that fits nowhere is
+    put beside its point.
     """
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     labels: dict[int, Label] = {}
@@ -83,7 +83,7 @@ def place_labels(points: Sequence[Place], texts: Sequence[str], frame: Box) -> l
 def _choose(
     point: Place, wide: float, frame: Box, taken: Sequence[Box], leaders: Sequence[Box]
 ) -> tuple[Box, Box | None]:
-    """The nearest free box around a point, with its leader; a crossing counts as so much further."""
+    """The nearest free box around a point, with its leader; every crossing adds `_CROSSING` to the distance."""
     spots = [(reach, *_beside(point, wide, angle, reach)) for reach in _REACHES for angle in _ANGLES]
     best, choice = math.inf, (spots[0][1], None)
     for reach, box, leader in spots:

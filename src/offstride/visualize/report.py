@@ -1,4 +1,4 @@
-"""A page that shows what models do, in one file: numbers, learning curves, pictures.
+"""A page that compares models, in one file: numbers, learning curves, pictures.
 
 The page needs neither network nor JavaScript, follows the reader's light or dark setting and fits narrow screens.
 """
@@ -47,7 +47,7 @@ class Report(PageText):
         curves: Learning curves.
         viewer: Pictures of one size to switch between in place, at first the last one.
         examples: Scenes.
-        offset_limit: Length at the rim of the colour wheel, in coarse pixels, if offsets are shown.
+        offset_limit: Length at the rim of the colour wheel in coarse pixels, if offsets are shown.
 
     Raises:
         ValueError: If values do not match models or classes, or a picture is not one.

@@ -1,7 +1,7 @@
 """Numbers of a comparison as text, the same on the page and in Markdown.
 
-Scores are shares of 1 and are shown in per cent, differences in percentage points, both to two decimals: what is
-compared is often smaller than one point. `None` and NaN are shown as a dash.
+Scores are shares of 1 and are shown in per cent, differences in percentage points, both to two decimals, as many
+differences are smaller than one point. `None` and NaN are shown as a dash.
 """
 
 import math
@@ -26,7 +26,7 @@ _METRICS = {
 
 
 def metric_name(metric: str) -> str:
-    """What a metric is called; one that is not known by its key, with spaces."""
+    """Name of a metric; an unknown one is called by its key, with spaces."""
     return _METRICS.get(metric, metric.replace("_", " ").capitalize())
 
 
@@ -58,7 +58,7 @@ def class_score(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def mean_and_sd(score: Mapping[str, Any] | None) -> str:
-    """`mean ± sd`, without the latter where there is one run."""
+    """`mean ± sd`; the mean alone if there is one run."""
     if not score or not known(score.get("mean")):
         return NOTHING
     sd = score.get("sd")
@@ -66,13 +66,13 @@ def mean_and_sd(score: Mapping[str, Any] | None) -> str:
 
 
 def change(score: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The difference to the baseline, if there is one with a number."""
+    """The difference to the baseline; None if its mean is not known."""
     difference = (score or {}).get("difference")
     return difference if difference and known(difference.get("mean")) else None
 
 
 def verdict(score: Mapping[str, Any] | None) -> Verdict:
-    """Whether a score is clearly better or worse than that of the baseline; none without a difference."""
+    """Whether a score is clearly better or worse than that of the baseline; `"none"` without a difference."""
     difference = change(score)
     if difference is None:
         return "none"
@@ -149,18 +149,18 @@ def device_cost(entry: Mapping[str, Any], device: str) -> Mapping[str, Any]:
 
 
 def devices(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of all devices that anything was timed on, in the order of the first mention."""
+    """Keys of all devices with timings, in the order of their first entry."""
     return list(dict.fromkeys(key for entry in entries for key in costs(entry).get("devices") or ()))
 
 
 def image_size(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Height × width of the image that costs are of; empty if they differ or are unknown."""
+    """Height × width of the image for which costs were measured; empty if sizes differ or are unknown."""
     sizes = {tuple(size) for entry in entries if (size := costs(entry).get("size"))}
     return " × ".join(map(str, sizes.pop())) if len(sizes) == 1 else ""
 
 
 def device_name(entries: Sequence[Mapping[str, Any]], device: str) -> str:
-    """What a device is called: CPU or GPU, and what it says of itself."""
+    """CPU or GPU, and the name of the device if it is known."""
     name = next(filter(None, (device_cost(entry, device).get("name") for entry in entries)), "")
     kind = {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
     return f"{kind}, {name}" if name else kind

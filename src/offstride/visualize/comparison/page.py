@@ -1,7 +1,7 @@
 """A page that compares upsamplers, in one file: scores with intervals, charts, costs, classes, pictures.
 
-The page needs no network and no JavaScript, follows the reader's light or dark setting, fits narrow screens and prints
-with everything unfolded.
+The page needs neither network nor JavaScript, follows the reader's light or dark setting, fits narrow screens and
+prints with everything unfolded.
 """
 
 import os
@@ -22,15 +22,15 @@ from offstride.visualize.placing import shorten
 
 @dataclass(frozen=True)
 class ComparisonPicture:
-    """An image on which an entry wins or loses much against the baseline.
+    """An image on which an entry is much better or much worse than the baseline.
 
     Args:
         entry: Name of the entry.
         kind: Whether it is among the images where it wins most or where it loses most.
         name: Of the image.
-        difference: What it adds to the entry's difference in mIoU, a share of 1.
+        difference: Its part of the entry's difference in mIoU, a share of 1.
         pictures: Title -> uint8 (H, W, 3), in the order shown: the image, the truth, the labels of the baseline and of
-            the entry, and which of them errs where, in the colours of `compare_errors`.
+            the entry, and their errors as `compare_errors` shows them.
 
     Raises:
         ValueError: If the kind is unknown or a picture is not one.

@@ -85,7 +85,7 @@ def reservations(report: Mapping[str, Any]) -> list[str]:
 
 
 def facts(report: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> value of what was compared, on what, and how often."""
+    """Name -> value: the data, the baseline, the runs and the setting."""
     data, runs = report["data"], [entry["runs"] for entry in report["entries"]]
     count = f"{runs[0]}" if len(set(runs)) == 1 else f"{min(runs)} to {max(runs)}"
     images = f"{data['images']:,} images" if data["images"] != 1 else "1 image"
@@ -99,7 +99,7 @@ def facts(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
-    """How to read the intervals and the scores, in plain sentences."""
+    """How to read the intervals and the scores."""
     ends = "its interval over images and its interval over seeds both leave"
     texts = [
         *_intervals(report),
@@ -117,7 +117,7 @@ def notes(report: Mapping[str, Any]) -> list[str]:
 
 
 def made(report: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> value of what the numbers were made with; empty where nothing is known."""
+    """Name -> value: versions, hardware and commit, as far as they are known."""
     made_with = report.get("made") or {}
     values = (made_with.get("versions") or {}) | {name: made_with.get(name) for name in ("hardware", "commit")}
     return {name: str(value) for name, value in values.items() if value}
@@ -159,7 +159,7 @@ def _intervals(report: Mapping[str, Any]) -> list[str]:
 
 
 def _comparisons(report: Mapping[str, Any]) -> str:
-    """That some differences look clear by chance where many are judged."""
+    """A warning of multiple comparisons; empty if there is at most one."""
     count = sum(map(len, _changes(report)))
     if count < 2:
         return ""
