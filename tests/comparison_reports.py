@@ -3,10 +3,10 @@
 
 def figure(*values, of=None, images=None, seeds=None, both=None, clear=False):
     """A score of some runs; `of` are the baseline's values, in the same order."""
-    found = {"mean": mean(values), "sd": deviation(values), "values": list(values), "difference": None}
+    score = {"mean": mean(values), "sd": deviation(values), "values": list(values), "difference": None}
     if of is not None:
         changes = [value - base for value, base in zip(values, of, strict=True)]
-        found["difference"] = {
+        score["difference"] = {
             "mean": mean(changes),
             "sd": deviation(changes),
             "values": changes,
@@ -15,7 +15,7 @@ def figure(*values, of=None, images=None, seeds=None, both=None, clear=False):
             "both": both or images,
             "clear": clear,
         }
-    return found
+    return score
 
 
 def mean(values):
@@ -145,9 +145,9 @@ def costs_of(parameters, own, cpu, gpu):
     }
 
 
-def pruned(found, *names):
+def pruned(content, *names):
     """The report with these entries only."""
-    return found | {"entries": [it for it in found["entries"] if it["name"] in names]}
+    return content | {"entries": [it for it in content["entries"] if it["name"] in names]}
 
 
 def many_classes(count):
@@ -155,8 +155,8 @@ def many_classes(count):
     names = [f"c{index}" for index in range(count)]
     base = (0.5, 0.5)
     changes = {name: (-1) ** index * index / 1000 for index, name in enumerate(names)}
-    found = pruned(report(), "bilinear", "good")
-    found["entries"][0]["classes"] = {name: figure(*base) for name in names}
-    found["entries"][1]["classes"] = {name: against(base, changes[name]) for name in names}
+    content = pruned(report(), "bilinear", "good")
+    content["entries"][0]["classes"] = {name: figure(*base) for name in names}
+    content["entries"][1]["classes"] = {name: against(base, changes[name]) for name in names}
     colors = [[index, index, index] for index in range(count)]
-    return found | {"data": found["data"] | {"classes": names, "colors": colors, "thin": []}}
+    return content | {"data": content["data"] | {"classes": names, "colors": colors, "thin": []}}

@@ -96,23 +96,23 @@ def test_page_and_pictures_for_every_kind_of_model(name, labelled, scenes, capsy
 def test_gates_are_those_of_the_model_and_are_closed_one_by_one(scenes):
     model = build("gff")
     calls = []
-    found = decode_image(model, pixels(scenes), None, lambda done, runs: calls.append((done, runs)))
+    decoding = decode_image(model, pixels(scenes), None, lambda done, runs: calls.append((done, runs)))
     images = decoded(model, pixels(scenes))
     with torch.inference_mode():
         whole = model.decode(images)
-        assert [gate.name for gate in found.gates] == [info.name for info in model.backbone.features[-4:]]
-        for index, gate in enumerate(found.gates):
+        assert [gate.name for gate in decoding.gates] == [info.name for info in model.backbone.features[-4:]]
+        for index, gate in enumerate(decoding.gates):
             np.testing.assert_allclose(gate.values, whole.gates[index][0, 0].numpy(), rtol=1e-5)
             closed = argmax(model.decode(images, closed=[index]).main)[0].numpy()
             assert (gate.closed == closed).mean() > 0.999
-    assert any((gate.closed != found.prediction).any() for gate in found.gates)
+    assert any((gate.closed != decoding.prediction).any() for gate in decoding.gates)
     assert calls == [(done, 5) for done in range(1, 6)]
 
 
 @pytest.mark.parametrize("name", ["lau", "lau, an offset per class"])
 def test_offsets_are_those_of_the_predicted_class(name, scenes):
     model = build(name)
-    found = decode_image(model, pixels(scenes), None, lambda done, runs: None)
+    decoding = decode_image(model, pixels(scenes), None, lambda done, runs: None)
     images = decoded(model, pixels(scenes))
     with torch.inference_mode():
         features = model.head(model.backbone(images))
@@ -123,11 +123,11 @@ def test_offsets_are_those_of_the_predicted_class(name, scenes):
     groups = len(offsets) // 2
     for y in range(0, SIZE[0], 5):
         for x in range(0, SIZE[1], 5):
-            group = int(found.prediction[y, x]) if groups > 1 else 0
+            group = int(decoding.prediction[y, x]) if groups > 1 else 0
             expected = offsets[2 * group : 2 * group + 2, y, x]
-            np.testing.assert_allclose(found.offsets.field[:, y, x], expected, rtol=1e-4, atol=1e-5)
-    assert (found.offsets.before == before).mean() > 0.999  # ties aside
-    assert found.offsets.stride == SIZE[0] / 6
+            np.testing.assert_allclose(decoding.offsets.field[:, y, x], expected, rtol=1e-4, atol=1e-5)
+    assert (decoding.offsets.before == before).mean() > 0.999  # ties aside
+    assert decoding.offsets.stride == SIZE[0] / 6
 
 
 def test_models_without_names_number_their_classes():

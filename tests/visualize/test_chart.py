@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from offstride.visualize import ChartLine, save_chart
+from offstride.data.catalog import CAMVID, ClassSet
+from offstride.visualize import ChartLine, legend, save_chart
 
 LINES = [ChartLine("rising", [(1, 1.0), (2, 2.0), (4, 3.0)], 0), ChartLine("level", [(0, 1.5)], 1, "--")]
 AXES = {"x": "channels", "y": "mIoU"}
@@ -13,8 +14,8 @@ AXES = {"x": "channels", "y": "mIoU"}
 def shares(path, color):
     """Rows and columns of the pixels of a colour, as shares of the picture."""
     picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    found = np.argwhere((abs(picture - np.array(color)) < 12).all(2))
-    return found / picture.shape[:2]
+    places = np.argwhere((abs(picture - np.array(color)) < 12).all(2))
+    return places / picture.shape[:2]
 
 
 def test_lines_are_where_they_should_be(tmp_path):
@@ -53,3 +54,28 @@ def test_what_cannot_be_drawn(tmp_path):
     with pytest.raises(ValueError, match="path: expected a file ending such as"):
         save_chart(tmp_path / "chart.docx", LINES, **AXES)
     assert not list(tmp_path.iterdir())
+
+
+def test_every_colour_is_shown_in_its_order():
+    picture = legend(CAMVID)
+    places = [np.argwhere((picture == color).all(2)) for color in CAMVID.palette]
+    assert all(len(place) > 50 for place in places)
+    tops = [place[:, 0].mean() for place in places]
+    assert tops == sorted(tops)
+
+
+def test_columns_make_it_wider_and_lower():
+    tall, wide = legend(CAMVID), legend(CAMVID, columns=3)
+    assert wide.shape[0] < tall.shape[0]
+    assert wide.shape[1] > tall.shape[1]
+
+
+def test_every_name_is_shown_as_it_is():
+    colors = ((255, 0, 0), (0, 0, 255))
+    plain = legend(ClassSet(names=("hidden", "5x5"), palette=colors))
+    odd = legend(ClassSet(names=("_hidden", "$5x5$"), palette=colors))
+    assert ((odd == colors[0]).all(2).sum(), (odd == colors[1]).all(2).sum()) == (
+        (plain == colors[0]).all(2).sum(),
+        (plain == colors[1]).all(2).sum(),
+    )
+    assert odd.shape[1] > plain.shape[1]

@@ -44,6 +44,13 @@ def test_mark_outlines_the_box_and_leaves_the_original():
     assert (marked[0] == 7).all()
 
 
+def test_mark_thickens_the_outline_inwards():
+    marked = mark(np.full((9, 10, 3), 7, dtype=np.uint8), Box(2, 2, 5, 6), (1, 2, 3), thickness=2)
+    assert (marked == (1, 2, 3)).all(2).sum() == 5 * 6 - 1 * 2
+    assert (marked[4, 4:6] == 7).all()
+    assert (marked == 0).all(2).sum() == 7 * 8 - 5 * 6
+
+
 def test_mark_at_the_edge_draws_what_is_visible():
     marked = mark(np.full((4, 4, 3), 7, dtype=np.uint8), Box(0, 0, 4, 4), (9, 9, 9))
     assert (marked == 9).all(2).sum() == 12

@@ -55,24 +55,24 @@ def test_effect_is_counted_pixel_by_pixel():
         if b == t and a != t:
             broken += 1
             lost[int(t)] = lost.get(int(t), 0) + 1
-    found = effect(before, after, label)
-    assert (found.changed, found.broken, found.fixed) == pytest.approx(
+    change = effect(before, after, label)
+    assert (change.changed, change.broken, change.fixed) == pytest.approx(
         (changed / counted, broken / counted, fixed / counted)
     )
-    assert dict(found.classes) == pytest.approx({name: lost[name] / broken for name, _ in found.classes})
-    assert [lost[name] for name, _ in found.classes] == sorted(lost.values(), reverse=True)[:3]
+    assert dict(change.classes) == pytest.approx({name: lost[name] / broken for name, _ in change.classes})
+    assert [lost[name] for name, _ in change.classes] == sorted(lost.values(), reverse=True)[:3]
 
 
 def test_effect_without_truth_tells_what_changes():
-    found = effect(np.array([[0, 1, 1, 2]]), np.array([[0, 2, 0, 0]]))
-    assert (found.changed, found.broken, found.fixed) == (0.75, None, None)
-    assert found.classes == [(1, pytest.approx(2 / 3)), (2, pytest.approx(1 / 3))]
+    change = effect(np.array([[0, 1, 1, 2]]), np.array([[0, 2, 0, 0]]))
+    assert (change.changed, change.broken, change.fixed) == (0.75, None, None)
+    assert change.classes == [(1, pytest.approx(2 / 3)), (2, pytest.approx(1 / 3))]
     assert effect(np.zeros((2, 2), int), np.zeros((2, 2), int)).classes == []
 
 
 def test_nothing_labelled_is_no_effect():
-    found = effect(np.array([[0]]), np.array([[1]]), np.array([[255]]))
-    assert (found.changed, found.broken, found.fixed, found.classes) == (0, 0, 0, [])
+    change = effect(np.array([[0]]), np.array([[1]]), np.array([[255]]))
+    assert (change.changed, change.broken, change.fixed, change.classes) == (0, 0, 0, [])
 
 
 def test_bad_arguments_are_refused():

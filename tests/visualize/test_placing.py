@@ -37,7 +37,7 @@ def test_labels_lie_on_nothing(seed):
     random = np.random.default_rng(seed)
     points = [tuple(place) for place in random.normal((120, 120), (30, 40), (12, 2)).clip(0, 240)]
     texts = [f"method {index}" for index in range(12)]
-    labels = place_labels(points, texts, 290, 240)
+    labels = place_labels(points, texts, (0, 0, 290, 240))
     boxes = [box(label) for label in labels]
     assert [label.text for label in labels] == texts
     for one, other in itertools.combinations(boxes, 2):
@@ -57,7 +57,7 @@ def test_labels_lie_on_nothing(seed):
 
 
 def test_a_lonely_point_has_its_label_beside_it():
-    (label,) = place_labels([(50, 50)], ["lau"], 200, 100)
+    (label,) = place_labels([(50, 50)], ["lau"], (0, 0, 200, 100))
     left, top, _, bottom = box(label)
     assert left == pytest.approx(58)
     assert (top + bottom) / 2 == pytest.approx(50)

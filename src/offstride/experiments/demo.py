@@ -15,7 +15,7 @@ from offstride.train import DataRecipe, ModelRecipe, OptimizerRecipe, Recipe, Sc
 from offstride.visualize import write_report
 
 RARE = ("person", "pole", "sign")
-"""Classes of so few pixels that a run of minutes would leave them out; the loss of both models counts them fourfold."""
+"""Classes of so few pixels that a short run would never predict them; both losses give them four times the weight."""
 
 BASELINE = Recipe(
     data=DataRecipe(name="streets", count=400, val_count=24, scale=(0.75, 1.5)),
@@ -24,16 +24,16 @@ BASELINE = Recipe(
     optimizer=OptimizerRecipe(name="adamw", learning_rate=2e-3, head_multiplier=1, weight_decay=1e-2, warmup=20),
     schedule=ScheduleRecipe(steps=320, validate_every=80, checkpoint_every=100),
 )
-"""What both models share."""
+"""Settings of both models."""
 
 
 def run_demo(output: Path, *, steps: int, seed: int = 0, progress: Progress = no_progress) -> list[Contestant]:
     """Train both models, evaluate them, and write `report.html` and `scores.json`.
 
     Args:
-        output: Folder for both runs and the report; what an earlier, interrupted demo has trained is kept.
+        output: Folder for both runs and the report; an interrupted demo in it is continued.
         steps: Iterations of each run.
-        seed: Of weights, data order and augmentation.
+        seed: Random seed of weights, data order and augmentation.
         progress: Progress bars of the evaluation.
 
     Raises:
@@ -51,7 +51,7 @@ def run_demo(output: Path, *, steps: int, seed: int = 0, progress: Progress = no
         _contest("LaU", learned, output / "lau", test, progress),
     ]
     write_report(output / "report.html", demo_report(contestants, baseline, test))
-    figures = {each.name: each.evaluation.to_dict() for each in contestants}
+    figures = {contestant.name: contestant.evaluation.to_dict() for contestant in contestants}
     write_text(output / "scores.json", json.dumps(figures, indent=2) + "\n")
     return contestants
 

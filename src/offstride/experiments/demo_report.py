@@ -1,15 +1,13 @@
-"""What the report of the demo says and shows."""
+"""Text and pictures of the demo's report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
+from offstride.data import Sample, SampleSet
 from offstride.evaluate import Evaluation
-from offstride.field import BilinearField, argmax
-from offstride.losses import located
+from offstride.evaluate.decoding import decode_image
 from offstride.models import Segmenter
 from offstride.train import Recipe
 from offstride.visualize import (
@@ -25,8 +23,8 @@ from offstride.visualize import (
     offset_arrows,
     offset_colors,
     offset_limit,
-    overlay,
 )
+from offstride.visualize.decoding import Decoding, Offsets
 from offstride.visualize.masks import BROKEN, FIXED, MISSED
 
 EXAMPLES = 3
@@ -34,7 +32,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """A trained model and what is known of it.
+    """A trained model, its scores and its learning curves.
 
     Attributes:
         name: Shown in the report.
@@ -72,48 +70,46 @@ DETAIL = (48, 64)
 
 
 def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: SampleSet) -> Report:
-    """The page for a bilinear and a location-aware model, in this order, and the scenes that they were tested on."""
-    scores, schedule = [each.evaluation for each in contestants], recipe.schedule
+    """The page for a bilinear and a location-aware model, in this order, tested on the scenes of a data set."""
+    tests, schedule = [contestant.evaluation for contestant in contestants], recipe.schedule
     height, width = recipe.data.size
     views = [SceneView.of(contestants, dataset[index]) for index in range(EXAMPLES)]
-    limit = offset_limit(np.concatenate([view.offsets for view in views], -1))
-    classes, stride = scores[0].classes, recipe.model.output_stride
+    limit = offset_limit(np.concatenate([view.offsets.field for view in views], -1))
+    classes = tests[0].classes
     return Report(
         title="Where a pixel reads its class",
-        models=[each.name for each in contestants],
+        models=[it.name for it in contestants],
         intro=INTRO.strip(),
         facts={
             "Scenes": f"{recipe.data.count} to train, {len(dataset)} to test",
             "Size": f"{height} × {width}",
             "Training": f"{schedule.steps} steps of {schedule.batch_size}",
             "Network": f"{recipe.model.backbone}, from random weights",
-            "Output stride": str(stride),
+            "Output stride": str(recipe.model.output_stride),
             "Seed": str(schedule.seed),
         },
         metrics=[
-            MetricRow("Mean IoU", [each.scores.miou for each in scores]),
-            MetricRow("Boundary IoU", [each.boundary.mean for each in scores], note="In a band of 2 % of the diagonal"),
+            MetricRow("Mean IoU", [test.scores.miou for test in tests]),
+            MetricRow("Boundary IoU", [test.boundary.mean for test in tests], note="In a band of 2 % of the diagonal"),
             MetricRow(
-                "Thin classes", [each.thin_iou for each in scores], note=f"Mean IoU of {' and '.join(classes.thin)}"
+                "Thin classes", [test.thin_iou for test in tests], note=f"Mean IoU of {' and '.join(classes.thin)}"
             ),
-            MetricRow("Pixel accuracy", [each.scores.pixel_accuracy for each in scores]),
-            MetricRow("Parameters", [_millions(each.model) for each in contestants], ".2f", "million", "none"),
+            MetricRow("Pixel accuracy", [test.scores.pixel_accuracy for test in tests]),
+            MetricRow("Parameters", [_millions(it.model) for it in contestants], ".2f", "million", "none"),
+            MetricRow("Training time", [it.history["train"][-1]["seconds"] for it in contestants], ".0f", "s", "none"),
             MetricRow(
-                "Training time", [each.history["train"][-1]["seconds"] for each in contestants], ".0f", "s", "none"
-            ),
-            MetricRow(
-                "Prediction", [1000 * each.seconds / each.images for each in scores], ".1f", "ms an image", "none"
+                "Prediction", [1000 * test.seconds / test.images for test in tests], ".1f", "ms an image", "none"
             ),
         ],
-        per_class={each.name: each.evaluation.scores.iou.tolist() for each in contestants},
+        per_class={it.name: it.evaluation.scores.iou.tolist() for it in contestants},
         classes=classes,
         key={"Only bilinear is wrong": FIXED, "Only LaU is wrong": BROKEN, "Both are wrong": MISSED},
         curves=[
             Curve("Cross-entropy (LaU: with location loss)", _lines(contestants, "train", "loss")),
             Curve("Mean IoU on validation scenes", _lines(contestants, "validation", "miou"), ".1%"),
         ],
-        viewer=views[0].layers(classes),
-        examples=[view.example(classes, stride, limit) for view in views],
+        viewer=views[0].layers(),
+        examples=[view.example(limit) for view in views],
         offset_limit=limit,
         notes=NOTES,
     )
@@ -124,77 +120,54 @@ def _millions(model: Segmenter) -> float:
 
 
 def _lines(contestants: Sequence[Contestant], part: str, column: str) -> dict[str, list[tuple[float, float]]]:
-    return {each.name: [(row["step"], row[column]) for row in each.history[part]] for each in contestants}
+    return {it.name: [(row["step"], row[column]) for row in it.history[part]] for it in contestants}
 
 
 @dataclass(frozen=True, eq=False)
 class SceneView:
-    """A scene and what both models make of it, as arrays.
+    """A scene and what both models make of it.
 
     Attributes:
         name: Of the scene.
-        image: `(H, W, 3)` uint8.
-        truth: `(H, W)` classes, as are `bilinear`, `lau`, and `before`: what the LaU model says with all offsets 0.
-        offsets: `(2, H, W)` of the LaU model, in coarse pixels.
+        labels: Title -> `(H, W)` classes: the truth, and the predictions of both models.
+        lau: What the LaU model makes of it.
+        offsets: Those of the LaU model.
     """
 
     name: str
-    image: np.ndarray
-    truth: np.ndarray
-    bilinear: np.ndarray
-    lau: np.ndarray
-    before: np.ndarray
-    offsets: np.ndarray
+    labels: dict[str, np.ndarray]
+    lau: Decoding
+    offsets: Offsets
 
     @classmethod
-    @torch.inference_mode()
     def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "SceneView":
         """Run both models on a scene."""
-        fields = []
-        for each in contestants:
-            image, _ = EvalTransform(each.model.mean, each.model.std)(sample)
-            fields.append(each.model.field(image[None]))
-        bilinear, lau = (argmax(field)[0].numpy() for field in fields)
-        place = located(fields[1])
-        before = BilinearField(place.scores, (fields[1].shape[2], fields[1].shape[3]), place.origin)
-        return cls(
-            sample.name,
-            sample.image.permute(1, 2, 0).contiguous().numpy(),
-            sample.label.numpy(),
-            bilinear,
-            lau,
-            argmax(before)[0].numpy(),
-            place.offsets[0].numpy(),
-        )
+        pixels, label = sample.image.permute(1, 2, 0).contiguous().numpy(), sample.label.numpy()
+        bilinear, lau = (decode_image(it.model, pixels, label) for it in contestants)
+        if lau.offsets is None:
+            raise ValueError("contestants: expected a second one that ends in location-aware upsampling")
+        labels = {"Truth": label, "Bilinear": bilinear.prediction, "LaU": lau.prediction}
+        return cls(sample.name, labels, lau, lau.offsets)
 
-    def layers(self, classes: ClassSet) -> dict[str, np.ndarray]:
+    def layers(self) -> dict[str, np.ndarray]:
         """Pictures to switch between in place."""
-        return {
-            "Image": self.image,
-            "Truth": overlay(self.image, self.truth, classes.palette),
-            "Errors": compare_errors(self.image, self.bilinear, self.lau, self.truth),
-            "Bilinear": overlay(self.image, self.bilinear, classes.palette),
-            "LaU": overlay(self.image, self.lau, classes.palette),
-        }
+        image, labels = self.lau.image, self.labels
+        errors = {"Errors": compare_errors(image, labels["Bilinear"], labels["LaU"], labels["Truth"])}
+        layers = {title: self.lau.overlay(label) for title, label in labels.items()}
+        return {"Image": image, "Truth": layers["Truth"]} | errors | layers
 
-    def example(self, classes: ClassSet, stride: int, limit: float) -> Example:
+    def example(self, limit: float) -> Example:
         """The scene, the place where the models differ most, and how LaU reads there."""
-        labels = {"Truth": self.truth, "Bilinear": self.bilinear, "LaU": self.lau}
-        box = busiest_box(self.bilinear != self.lau, DETAIL)
-        detail = magnify(self.image, box)
-
-        def close(label: np.ndarray) -> np.ndarray:
-            return overlay(detail, magnify(label, box), classes.palette)
-
-        scene = {"Image": mark(self.image, box)} | {name: colorize(it, classes.palette) for name, it in labels.items()}
-        closeup = {"Detail": detail} | {name: close(it) for name, it in labels.items()}
-        arrows = offset_arrows(
-            self.image[box.window], self.offsets[:, *box.window], stride, spacing=4, zoom=6, limit=limit
-        )
+        image, labels, palette = self.lau.image, self.labels, self.lau.classes.palette
+        box = busiest_box(labels["Bilinear"] != labels["LaU"], DETAIL)
+        details = {title: self.lau.closeup(label, box, 4) for title, label in labels.items()}
+        field = self.offsets.field[:, *box.window]
+        arrows = offset_arrows(image[box.window], field, self.offsets.stride, spacing=4, zoom=6, limit=limit)
+        scene = {"Image": mark(image, box)} | {title: colorize(label, palette) for title, label in labels.items()}
         reading = {
-            "Offsets of LaU": offset_colors(self.offsets, limit),
+            "Offsets of LaU": offset_colors(self.offsets.field, limit),
             "Where the detail reads": arrows,
-            "Before LaU": close(self.before),
-            "After LaU": close(self.lau),
+            "Before LaU": self.lau.closeup(self.offsets.before, box, 4),
+            "After LaU": details["LaU"],
         }
-        return Example(f"Scene {self.name}", [scene, closeup, reading])
+        return Example(f"Scene {self.name}", [scene, {"Detail": magnify(image, box)} | details, reading])

@@ -1,12 +1,8 @@
-"""Arrays in, pictures and pages out: label maps, offsets, details, reports."""
+"""Arrays to pictures and pages: label maps, offsets, details, reports."""
 
-from offstride.visualize.chart import ChartLine, save_chart
-from offstride.visualize.comparison import (
-    ComparisonPicture,
-    comparison_markdown,
-    render_comparison_page,
-    write_comparison_page,
-)
+from offstride.visualize.chart import ChartLine, legend, save_chart
+from offstride.visualize.comparison.markdown import comparison_markdown
+from offstride.visualize.comparison.page import ComparisonPicture, render_comparison_page, write_comparison_page
 from offstride.visualize.decoder_page import (
     DecodedScene,
     DecoderPage,
@@ -18,7 +14,6 @@ from offstride.visualize.decoder_page import (
 )
 from offstride.visualize.details import Box, busiest_box, magnify, mark
 from offstride.visualize.gates import Effect, class_changes, effect, gate_picture
-from offstride.visualize.legend import legend
 from offstride.visualize.masks import class_borders, colorize, compare_errors, overlay, save_label_png
 from offstride.visualize.offsets import color_wheel, heatmap, offset_arrows, offset_colors, offset_limit
 from offstride.visualize.report import Curve, Example, MetricRow, Report, render_report, write_report

@@ -1,7 +1,7 @@
 """Learning curves as vector paths.
 
-A plot is a square in which (0, 0) is left top: paths are in thousandths of its sides, ticks in per cent. The page
-stretches it to any size and writes the labels beside it, so lines and letters keep their weight.
+A plot is a square whose origin is top left: paths are in thousandths of its sides, ticks in per cent. The page
+stretches it to any size and writes the labels beside it, so that line widths and letters do not change.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ class Curve:
 
     Args:
         name: What it is.
-        lines: Name of a model -> its (step, value) points. More points than a line can show are averaged in bins, and a
-            faint band shows their range.
+        lines: Name of a model -> its (step, value) points. Many points are averaged in bins, and a faint band shows
+            their range.
         spec: Format of a value; `.1%` shows shares as per cent.
     """
 
@@ -76,11 +76,11 @@ def lay_out(curve: Curve) -> Plot:
 
 
 def _bins(points: Points) -> np.ndarray:
-    """`(n, 4)` step, mean, least and greatest value of at most `_BINS` runs of finite points."""
+    """`(n, 4)` step, mean, minimum and maximum of at most `_BINS` bins of consecutive finite points."""
     table = np.array(sorted(points), dtype=np.float64).reshape(-1, 2)
     table = table[np.isfinite(table).all(1)]
-    runs = np.array_split(table, min(len(table), _BINS)) if len(table) else []
-    return np.array([(*run.mean(0), run[:, 1].min(), run[:, 1].max()) for run in runs]).reshape(-1, 4)
+    bins = np.array_split(table, min(len(table), _BINS)) if len(table) else []
+    return np.array([(*part.mean(0), part[:, 1].min(), part[:, 1].max()) for part in bins]).reshape(-1, 4)
 
 
 def axis_ticks(low: float, high: float, count: int) -> list[float]:
@@ -97,15 +97,10 @@ def _draw(model: str, bins: np.ndarray, ends: np.ndarray, spec: str) -> Line:
         1000 * (column - ends[0, axis]) / (ends[1, axis] - ends[0, axis])
         for column, axis in zip(bins.T, (0, 1, 1, 1), strict=True)
     )
+    places = list(zip(x, y, strict=True))
     band = [*zip(x, low, strict=True), *zip(x[::-1], high[::-1], strict=True)] if (low != high).any() else []
-    few = len(bins) <= 40
-    return Line(
-        model=model,
-        line=_path(zip(x, y, strict=True)),
-        band=_path(band),
-        dots="".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y, strict=True)) if few else "",
-        last=format(bins[-1, 1], spec),
-    )
+    dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in places) if len(places) <= 40 else ""
+    return Line(model, _path(places), _path(band), dots, last=format(bins[-1, 1], spec))
 
 
 def _path(places: Iterable[tuple[float, float]]) -> str:

@@ -1,6 +1,6 @@
 """A page of pictures of how a decoder comes to its labels: prediction, offsets, gates, image by image.
 
-Pictures are files beside the page, so that it stays light with many large images; it needs no network and no
+Pictures are files beside the page, so that it stays small with many large images; it needs neither network nor
 JavaScript.
 """
 
@@ -12,9 +12,9 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from offstride.visualize.masks import Color, check_picture
+from offstride.visualize.masks import Color, check_picture, save_png
 from offstride.visualize.offsets import heatmap
-from offstride.visualize.page import template, versions, write_page
+from offstride.visualize.page import PageText, template, write_page
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,18 @@ class Shot:
 
 @dataclass(frozen=True)
 class DecoderPanel:
-    """A part of what is shown of an image.
+    """A section about an image.
 
     Args:
         title: Its heading.
         text: What there is to see.
         rows: Rows of pictures, those of a row equally wide.
-        layers: Pictures of one size that lie on top of each other, to be switched in place; the first one is shown at
-            first.
+        layers: Pictures of one size to switch between in place, at first the first one.
         key: Meaning -> colour.
         heading: Column heads of the table.
         table: Rows of the table.
         wheel: Length at the rim of the colour wheel, in coarse pixels, if offsets are shown.
-        scale: Names what is painted from 0 (dark) to 1 (bright), if anything is.
+        scale: Name of what is painted from 0 (dark) to 1 (bright), if anything is.
     """
 
     title: str
@@ -72,10 +71,10 @@ class DecodedScene:
     Args:
         name: Of the image.
         facts: Name -> value.
-        layers: As in `DecoderPanel`; the last one is shown at first.
+        layers: Pictures of one size to switch between in place, at first the last one.
         classes: Name -> colour of the classes to explain.
         key: Meaning -> colour of further colours.
-        panels: Further parts.
+        panels: Further sections.
     """
 
     name: str
@@ -87,24 +86,10 @@ class DecodedScene:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderPage:
-    """What the page says; text is plain.
+class DecoderPage(PageText):
+    """The text and the images of the page."""
 
-    Args:
-        title: Heading.
-        intro: What is shown.
-        facts: Name -> value, such as the parts of the model.
-        scenes: Images.
-        notes: Remarks.
-        versions: Name -> version of what was used.
-    """
-
-    title: str
-    intro: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
     scenes: Sequence[DecodedScene] = ()
-    notes: Sequence[str] = ()
-    versions: Mapping[str, str] = field(default_factory=versions)
 
 
 def render_decoder_page(page: DecoderPage) -> str:
@@ -132,10 +117,5 @@ def save_picture(folder: Path, file: str, picture: np.ndarray) -> str:
         ValueError: If it is no picture, or the file cannot be written.
     """
     check_picture("picture", picture)
-    path = folder / file
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path, format="PNG")
-    except OSError as error:
-        raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error
+    save_png(folder / file, Image.fromarray(picture))
     return file

@@ -1,4 +1,4 @@
-"""Details: where to look, what is there, and where it was taken from.
+"""Details: find where to look, magnify it, and mark it in the whole picture.
 
 A box is (top, left, height, width) in pixels. Pictures are (H, W, 3) uint8 RGB.
 """
@@ -20,7 +20,7 @@ class Box(NamedTuple):
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """What indexes an array to cut the box out."""
+        """Index that cuts the box out of an array."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
@@ -51,21 +51,21 @@ def magnify(picture: np.ndarray, box: Box, factor: int = 4) -> np.ndarray:
     return picture[box.window].repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def mark(picture: np.ndarray, box: Box, color: Color = (255, 255, 255)) -> np.ndarray:
-    """Draw the outline of a box, one pixel wide and just inside it, and a dark line around it to show on any ground."""
+def mark(picture: np.ndarray, box: Box, color: Color = (255, 255, 255), *, thickness: int = 1) -> np.ndarray:
+    """Draw the outline of a box just inside it, with a dark line around it to show on any ground.
+
+    Args:
+        picture: `(H, W, 3)` uint8.
+        box: What is outside the picture is not drawn.
+        color: Of the outline.
+        thickness: Of the outline in pixels; the dark line is one pixel wide.
+    """
     check_picture("picture", picture)
     marked = picture.copy()
-    _outline(marked, Box(box.top - 1, box.left - 1, box.height + 2, box.width + 2), (0, 0, 0))
-    _outline(marked, box, color)
+    y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
+    sides = zip(box.window, (y, x), strict=True)
+    rows, columns = (np.maximum(side.start - place, place - side.stop + 1) for side, place in sides)
+    outside = np.maximum(rows, columns)  # distance from the outermost pixels of the box
+    marked[outside == 1] = 0
+    marked[(outside <= 0) & (outside > -thickness)] = color
     return marked
-
-
-def _outline(picture: np.ndarray, box: Box, color: Color) -> None:
-    """Paint the four sides of a box, as far as they lie inside the picture."""
-    rows, columns = (slice(max(side.start, 0), side.stop) for side in box.window)
-    for y in (box.top, box.top + box.height - 1):
-        if 0 <= y < picture.shape[0]:
-            picture[y, columns] = color
-    for x in (box.left, box.left + box.width - 1):
-        if 0 <= x < picture.shape[1]:
-            picture[rows, x] = color

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from offstride.ops.labels import IGNORE_INDEX
-from offstride.visualize.masks import Color, check_picture
+from offstride.visualize.masks import Color, check_picture, greyed
 from offstride.visualize.offsets import heatmap
 
 CHANGED: Color = (217, 70, 160)
-"""Pixels whose class changes, where nobody knows which one is right."""
+"""Pixels whose class changes, without labels that say which one is right."""
 
 
 def gate_picture(gate: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -47,21 +47,19 @@ def class_changes(image: np.ndarray, before: np.ndarray, after: np.ndarray) -> n
     """
     _check_shapes(before, after)
     check_picture("image", image, before.shape)
-    grey = (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
-    return np.where((before != after)[..., None], np.array(CHANGED, dtype=np.uint8), grey)
+    return np.where((before != after)[..., None], np.array(CHANGED, dtype=np.uint8), greyed(image))
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change of the model does to its label map. Shares are of all pixels, or of the labelled ones if there are
-    labels.
+    """What a change of the model does to its label map. Shares are of all pixels, with labels of the labelled ones.
 
     Attributes:
         changed: Share of pixels whose class changes.
         broken: Share that was right and turns wrong; None without labels.
         fixed: Share that was wrong and turns right; None without labels.
-        classes: Classes that lose the most pixels, most first, at most three, with their part of the loss: true classes
-            of the pixels that turn wrong, or former classes of those that change.
+        classes: At most three classes that lose the most pixels, with their share of the lost ones: true classes of the
+            pixels that turn wrong, or without labels former classes of those that change.
     """
 
     changed: float

@@ -20,7 +20,7 @@ MISSED: Color = (120, 113, 108)
 
 
 def colorize(label: np.ndarray, palette: Sequence[Color], *, ignored: Color = (0, 0, 0)) -> np.ndarray:
-    """Paint each class in its colour.
+    """Paint each class in its palette colour.
 
     Args:
         label: `(H, W)` class indices.
@@ -34,7 +34,7 @@ def colorize(label: np.ndarray, palette: Sequence[Color], *, ignored: Color = (0
 
 
 def class_borders(label: np.ndarray) -> np.ndarray:
-    """`(H, W)` mask of the pixels whose right or lower neighbour has another label: lines one pixel wide."""
+    """`(H, W)` mask of the pixels whose right or lower neighbour has another label."""
     borders = np.zeros(label.shape, dtype=bool)
     borders[:-1] |= label[:-1] != label[1:]
     borders[:, :-1] |= label[:, :-1] != label[:, 1:]
@@ -44,14 +44,14 @@ def class_borders(label: np.ndarray) -> np.ndarray:
 def overlay(
     image: np.ndarray, label: np.ndarray, palette: Sequence[Color], *, alpha: float = 0.55, edges: bool = True
 ) -> np.ndarray:
-    """Lay class colours over a picture, which shows through; ignored pixels are left as they are.
+    """Blend class colours into a picture; ignored pixels do not change.
 
     Args:
         image: `(H, W, 3)` uint8.
         label: `(H, W)` class indices.
         palette: One colour per class.
         alpha: Weight of the colours, 0 to 1.
-        edges: Draw a fine light line where classes meet.
+        edges: Draw a light line along class borders.
 
     Raises:
         ValueError: If shapes differ, `alpha` is out of range, or a label is neither in the palette nor `IGNORE_INDEX`.
@@ -65,14 +65,14 @@ def overlay(
 
 
 def compare_errors(image: np.ndarray, before: np.ndarray, after: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Show over a greyed picture where two predictions differ from the truth: `FIXED` where only `before` is wrong,
-    `BROKEN` where only `after` is, `MISSED` where both are.
+    """Show over a greyed picture where two predictions are wrong: `FIXED` where only `before` is, `BROKEN` where only
+    `after` is, `MISSED` where both are.
 
     Args:
         image: `(H, W, 3)` uint8.
         before: `(H, W)` predicted classes.
         after: `(H, W)` predicted classes of the other model.
-        label: `(H, W)` true classes; ignored pixels are nobody's error.
+        label: `(H, W)` true classes; ignored pixels do not count.
 
     Raises:
         ValueError: If shapes differ.
@@ -84,12 +84,11 @@ def compare_errors(image: np.ndarray, before: np.ndarray, after: np.ndarray, lab
     counted = label != IGNORE_INDEX
     verdict = (counted & (before != label)) + 2 * (counted & (after != label))
     colors = np.array([(0, 0, 0), FIXED, BROKEN, MISSED], dtype=np.uint8)
-    grey = (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
-    return _mix(grey, colors[verdict], np.array([0, 0.95, 0.95, 0.55])[verdict])
+    return _mix(greyed(image), colors[verdict], np.array([0, 0.95, 0.95, 0.55])[verdict])
 
 
 def save_label_png(path: str | os.PathLike[str], label: np.ndarray, palette: Sequence[Color]) -> None:
-    """Write an 8-bit palette PNG: its values are the labels as given, its palette lets any viewer show them.
+    """Write an 8-bit palette PNG: its values are the labels, its palette shows them in any viewer.
 
     Args:
         path: File to write; missing folders are made.
@@ -102,24 +101,43 @@ def save_label_png(path: str | os.PathLike[str], label: np.ndarray, palette: Seq
     table = _table(label, palette, (0, 0, 0))
     picture = Image.fromarray(label.astype(np.uint8), mode="L")
     picture.putpalette(table.tobytes())
-    path = Path(path)
+    save_png(Path(path), picture, optimize=True)
+
+
+def save_png(path: Path, picture: Image.Image, *, optimize: bool = False) -> None:
+    """Write a PNG file; missing folders are made.
+
+    Raises:
+        ValueError: If the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, format="PNG", optimize=True)
+        picture.save(path, format="PNG", optimize=optimize)
     except OSError as error:
         raise ValueError(f"path: expected a file that can be written, got {path}: {error}") from error
 
 
-def check_picture(name: str, picture: np.ndarray, size: tuple[int, ...] | None = None) -> None:
-    """Raise a `ValueError` unless the array is an `(H, W, 3)` uint8 picture, of this `(H, W)` size if given."""
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"{name}: expected uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
+def greyed(image: np.ndarray) -> np.ndarray:
+    """A light grey copy of an `(H, W, 3)` uint8 picture, to draw over."""
+    return (image.mean(axis=2, keepdims=True) * 0.45 + 140).astype(np.uint8).repeat(3, axis=2)
+
+
+def check_picture(
+    name: str, picture: np.ndarray, size: tuple[int, ...] | None = None, *, transparent: bool = False
+) -> None:
+    """Raise a `ValueError` unless the array is an `(H, W, 3)` uint8 picture, of this `(H, W)` size if given.
+
+    With `transparent`, `(H, W, 4)` is accepted, too.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 3 + transparent):
+        shapes = "(H, W, 3)" + " or (H, W, 4)" * transparent
+        raise ValueError(f"{name}: expected uint8 {shapes}, got {picture.dtype} {picture.shape}")
     if size is not None and picture.shape[:2] != tuple(size):
         raise ValueError(f"{name}: expected {size} pixels, got {picture.shape[:2]}")
 
 
 def _table(label: np.ndarray, palette: Sequence[Color], ignored: Color) -> np.ndarray:
-    """`(256, 3)` colours of all label values, having checked that those of the map are among them."""
+    """`(256, 3)` colours of all label values; raises a `ValueError` if the map has other values."""
     if label.ndim != 2 or label.dtype.kind not in "ui":
         raise ValueError(f"label: expected integers (H, W), got {label.dtype} {label.shape}")
     if len(palette) > IGNORE_INDEX:
@@ -135,6 +153,6 @@ def _table(label: np.ndarray, palette: Sequence[Color], ignored: Color) -> np.nd
 
 
 def _mix(below: np.ndarray, above: np.ndarray | np.uint8, weight: np.ndarray) -> np.ndarray:
-    """Blend with an `(H, W)` weight of what lies above."""
+    """Blend two pictures; `weight` `(H, W)` is that of `above`."""
     weight = weight[..., None].astype(np.float32)
     return np.rint(below * (1 - weight) + above * weight).astype(np.uint8)

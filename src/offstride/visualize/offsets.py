@@ -12,7 +12,7 @@ _LIGHTNESS, _CHROMA = 0.67, 0.15  # OKLCH of the rim: bright enough for dark pag
 
 
 def offset_limit(offsets: np.ndarray, share: float = 0.99) -> float:
-    """Length that a share of the offsets does not exceed: the rim of the colour wheel, in coarse pixels."""
+    """Quantile of the lengths of the offsets, in coarse pixels: the rim of the colour wheel."""
     _check_offsets(offsets)
     return float(np.quantile(np.hypot(*offsets.astype(np.float64)), share))
 
@@ -20,11 +20,11 @@ def offset_limit(offsets: np.ndarray, share: float = 0.99) -> float:
 def offset_colors(offsets: np.ndarray, limit: float | None = None) -> np.ndarray:
     """Paint offsets by the colour wheel: direction is hue, length is saturation, white is zero.
 
-    Hues are equally spaced and equally light to the eye (OKLab: Ottosson 2020).
+    Hues are perceptually uniform (OKLab: Ottosson 2020).
 
     Args:
         offsets: `(2, h, w)`.
-        limit: Length at full saturation, longer ones are painted alike; `offset_limit(offsets)` by default.
+        limit: Length at full saturation, also for longer ones; `offset_limit(offsets)` by default.
 
     Returns:
         `(h, w, 3)`.
@@ -96,9 +96,9 @@ def offset_arrows(
 
 
 def heatmap(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
-    """Paint `(h, w)` numbers from dark (`low`, by default the least) to bright (`high`, by default the greatest).
+    """Paint `(h, w)` numbers from dark (`low`, by default the minimum) to bright (`high`, by default the maximum).
 
-    Give the same limits to maps that are to be compared.
+    Maps that are compared need the same limits.
     """
     if values.ndim != 2:
         raise ValueError(f"values: expected (h, w), got {values.shape}")

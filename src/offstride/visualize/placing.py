@@ -1,10 +1,12 @@
-"""Where labels of a chart go, so that none lies on another. Lengths are in the units of the drawing, y points down."""
+"""Place the labels of a chart without overlaps. Lengths are in the units of the drawing, y points down."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 Place = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom), or a line (x1, y1, x2, y2)."""
 
 _HEIGHT, _GLYPH = 14.0, 6.6
 _CROSSING = 40.0
@@ -17,7 +19,7 @@ class Label:
     """A text, its place and the line that leads to it.
 
     Args:
-        text: What it says.
+        text: Its text.
         x: Its middle.
         y: Its base line.
         leader: From the point to the text, `(x1, y1, x2, y2)`; None where the text is beside the point.
@@ -26,7 +28,7 @@ class Label:
     text: str
     x: float
     y: float
-    leader: tuple[float, float, float, float] | None
+    leader: Box | None
 
 
 def shorten(text: str, length: int = 22) -> str:
@@ -36,7 +38,7 @@ def shorten(text: str, length: int = 22) -> str:
 
 
 def text_width(text: str) -> float:
-    """A generous guess of how wide a text of 12 units is."""
+    """An upper estimate of the width of a text that is 12 units high."""
     return _GLYPH * len(text) + 4
 
 
@@ -51,46 +53,41 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
     for index in order:
         first, size = min(max(places[index], low), high), 1
         while blocks and blocks[-1][0] + gap * blocks[-1][1] > first:
-            before, others = blocks.pop()
-            mean = (others * (before + gap * (others - 1) / 2) + size * (first + gap * (size - 1) / 2)) / (
-                others + size
-            )
-            size += others
+            before, count = blocks.pop()
+            total = count * (before + gap * (count - 1) / 2) + size * (first + gap * (size - 1) / 2)
+            size += count
+            mean = total / size
             first = min(max(mean - gap * (size - 1) / 2, low), high - gap * (size - 1))
         blocks.append((first, size))
     moved = (first + gap * number for first, size in blocks for number in range(size))
     return [place for _, place in sorted(zip(order, moved, strict=True))]
 
 
-def place_labels(points: Sequence[Place], texts: Sequence[str], width: float, height: float) -> list[Label]:
-    """Put a text beside each point of a drawing of `(width, height)`, as near as others allow.
+def place_labels(points: Sequence[Place], texts: Sequence[str], frame: Box) -> list[Label]:
+    """Put a text beside each point, inside a frame (left, top, right, bottom), as near as other labels allow.
 
-    A text lies neither on another, nor on a point; one that is further away gets a leader. Texts that fit nowhere lie
-    beside their point.
+    A text overlaps neither another nor a point; one that is further away gets a leader. A text that fits nowhere is
+    put beside its point.
     """
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
     labels: dict[int, Label] = {}
-    leaders: list[tuple[float, float, float, float]] = []
+    leaders: list[Box] = []
     for index in sorted(range(len(points)), key=lambda index: points[index]):
-        choice = _choose(points[index], text_width(texts[index]), (width, height), taken, leaders)
-        box, leader = choice
+        box, leader = _choose(points[index], text_width(texts[index]), frame, taken, leaders)
         taken.append(box)
         leaders += [leader] if leader else []
         labels[index] = Label(texts[index], (box[0] + box[2]) / 2, box[3] - 3.5, leader)
     return [labels[index] for index in range(len(points))]
 
 
-Box = tuple[float, float, float, float]
-
-
 def _choose(
-    point: Place, wide: float, size: tuple[float, float], taken: Sequence[Box], leaders: Sequence[Box]
+    point: Place, wide: float, frame: Box, taken: Sequence[Box], leaders: Sequence[Box]
 ) -> tuple[Box, Box | None]:
-    """The nearest free box around a point, with its leader; a crossing counts as so much further."""
+    """The nearest free box around a point, with its leader; every crossing adds `_CROSSING` to the distance."""
     spots = [(reach, *_beside(point, wide, angle, reach)) for reach in _REACHES for angle in _ANGLES]
     best, choice = math.inf, (spots[0][1], None)
     for reach, box, leader in spots:
-        inside = box[0] >= 0 and box[1] >= 0 and box[2] <= size[0] and box[3] <= size[1]
+        inside = box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
         if not inside or any(_overlap(box, other) for other in taken):
             continue
         crossings = sum(_touches(box, other) for other in leaders)

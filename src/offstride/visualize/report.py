@@ -1,6 +1,6 @@
-"""A page that shows what models do, in one file: numbers, learning curves, pictures.
+"""A page that compares models, in one file: numbers, learning curves, pictures.
 
-The page needs no network and no JavaScript, follows the reader's light or dark setting and fits narrow screens.
+The page needs neither network nor JavaScript, follows the reader's light or dark setting and fits narrow screens.
 """
 
 import math
@@ -12,8 +12,8 @@ import numpy as np
 
 from offstride.data.catalog import ClassSet
 from offstride.visualize.curves import Curve
-from offstride.visualize.masks import Color
-from offstride.visualize.page import template, versions, write_page
+from offstride.visualize.masks import Color, check_picture
+from offstride.visualize.page import PageText, template, write_page
 from offstride.visualize.tables import MetricRow
 
 Pictures = Mapping[str, np.ndarray]
@@ -35,34 +35,25 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What the page says. Text is plain; blank lines part paragraphs. Pictures are uint8 (H, W, 3) or (H, W, 4).
+class Report(PageText):
+    """The text of the page, and what models do. Pictures are uint8 (H, W, 3) or (H, W, 4).
 
     Args:
-        title: Heading.
         models: Names of the models, in the order of all their values. Of two, the second is compared with the first.
-        intro: What was done and why.
-        facts: Name -> value, such as data, steps, seed.
         metrics: One row per quantity, with a value per model.
         per_class: Model -> IoU of every class, in the order of `classes`; NaN where a class is absent.
         classes: Names and colours for the table and the key.
         key: Meaning -> colour of further colours in the pictures, such as those of `compare_errors`.
         curves: Learning curves.
-        viewer: Pictures of one size that lie on top of each other, to be switched in place; the last one is shown at
-            first.
+        viewer: Pictures of one size to switch between in place, at first the last one.
         examples: Scenes.
-        offset_limit: Length at the rim of the colour wheel, in coarse pixels, if offsets are shown.
-        notes: Remarks, such as how a score is defined.
-        versions: Name -> version of what was used.
+        offset_limit: Length at the rim of the colour wheel in coarse pixels, if offsets are shown.
 
     Raises:
         ValueError: If values do not match models or classes, or a picture is not one.
     """
 
-    title: str
     models: Sequence[str]
-    intro: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[MetricRow] = ()
     per_class: Mapping[str, Sequence[float]] = field(default_factory=dict)
     classes: ClassSet | None = None
@@ -71,8 +62,6 @@ class Report:
     viewer: Pictures = field(default_factory=dict)
     examples: Sequence[Example] = ()
     offset_limit: float | None = None
-    notes: Sequence[str] = ()
-    versions: Mapping[str, str] = field(default_factory=versions)
 
     def __post_init__(self) -> None:
         for row in self.metrics:
@@ -86,7 +75,8 @@ class Report:
             if len(values) != count:
                 raise ValueError(f"per_class: expected {count} values of {model!r}, as classes has, got {len(values)}")
         for pictures in (self.viewer, *(row for example in self.examples for row in example.rows)):
-            _check_pictures(pictures)
+            for title, picture in pictures.items():
+                check_picture(f"picture {title!r}", picture, transparent=True)
         sizes = {title: picture.shape[:2] for title, picture in self.viewer.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"viewer: expected pictures of one size, got {sizes}")
@@ -94,8 +84,7 @@ class Report:
 
 def render_report(report: Report) -> str:
     """The page as HTML text."""
-    page = template("report.html")
-    return page.render(report=report, class_rows=_class_rows(report))
+    return template("report.html").render(report=report, class_rows=_class_rows(report))
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
@@ -107,29 +96,14 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     write_page(path, render_report(report))
 
 
-@dataclass(frozen=True)
-class _ClassRow:
-    """A line of the per-class table: `marks` are (number of the model, per cent from the left)."""
-
-    row: MetricRow
-    color: Color
-    thin: bool
-    marks: list[tuple[int, float]]
-
-
-def _class_rows(report: Report) -> list[_ClassRow]:
-    """Per-class values with what shows them; models without values get NaN."""
+def _class_rows(report: Report) -> list[tuple[MetricRow, Color, list[tuple[int, float]]]]:
+    """(values, colour, marks) of every class; a mark is (number of the model, per cent). Absent models get NaN."""
     if report.classes is None or not report.per_class:
         return []
     absent = [math.nan] * len(report.classes)
     table = zip(*(report.per_class.get(model, absent) for model in report.models), strict=True)
     return [
-        _ClassRow(
-            row=MetricRow(name, values),
-            color=color,
-            thin=name in report.classes.thin,
-            marks=[(index, 100 * value) for index, value in enumerate(values) if not math.isnan(value)],
-        )
+        (MetricRow(name, values), color, [(i, 100 * value) for i, value in enumerate(values) if not math.isnan(value)])
         for name, color, values in zip(report.classes.names, report.classes.palette, table, strict=True)
     ]
 
@@ -138,11 +112,3 @@ def _check_models(argument: str, values: Mapping[str, object], models: Sequence[
     strangers = [model for model in values if model not in models]
     if strangers:
         raise ValueError(f"{argument}: expected models out of {list(models)}, got {strangers}")
-
-
-def _check_pictures(pictures: Pictures) -> None:
-    for title, picture in pictures.items():
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
-            raise ValueError(
-                f"picture {title!r}: expected uint8 (H, W, 3) or (H, W, 4), got {picture.dtype} {picture.shape}"
-            )

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: the best one of a row, and the difference that a second model makes."""
+"""Table rows: formatted numbers, the best ones marked, and the difference that a second model makes."""
 
 import math
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class MetricRow:
         name: What it is.
         values: One number per model, NaN where there is none.
         spec: Format of a number; `.1%` shows shares as per cent.
-        unit: Shown beside the name; per cent goes without saying.
-        better: Which end is better.
-        note: A remark, in small print.
+        unit: Shown beside the name; not needed for per cent.
+        better: Whether high or low values are better.
+        note: A remark in small print.
     """
 
     name: str
@@ -34,7 +34,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as shown."""
+    """A formatted number, and whether it is among the best of its row."""
 
     text: str
     best: bool
@@ -42,14 +42,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the second of two models adds to the first; `verdict` is good, bad or even."""
+    """The second of two models minus the first, and whether that is an improvement."""
 
     text: str
     verdict: Literal["good", "bad", "even"]
 
 
 def cells(row: MetricRow) -> list[Cell]:
-    """Format the values of a row. The best are marked, unless all look alike."""
+    """Format the values of a row. The best are marked, unless all texts are equal."""
     texts = [_number(value, row.spec) for value in row.values]
     known = [value for value in row.values if math.isfinite(value)]
     if row.better == "none" or len(set(texts)) == 1 or not known:
@@ -59,7 +59,7 @@ def cells(row: MetricRow) -> list[Cell]:
 
 
 def difference(row: MetricRow) -> Difference | None:
-    """How a second model compares with the first, in the row's unit; None unless there are two."""
+    """The difference between two models, in the row's unit; None unless there are two."""
     if len(row.values) != 2:
         return None
     change = row.values[1] - row.values[0]

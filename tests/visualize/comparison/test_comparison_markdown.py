@@ -6,18 +6,18 @@ from offstride.visualize import comparison_markdown
 
 def tables(text):
     """Cells of all tables by the heading before them; every row is as long as its head."""
-    found, heading = {}, ""
+    sections, heading = {}, ""
     for line in text.splitlines():
         if line.startswith("#"):
             heading = line.lstrip("# ")
         if line.startswith("|"):
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            found.setdefault(heading, []).append(cells)
-    for rows in found.values():
+            sections.setdefault(heading, []).append(cells)
+    for rows in sections.values():
         assert len({len(row) for row in rows}) == 1
         assert all(re.fullmatch(":--|--:", cell) for cell in rows[1])
         del rows[1]
-    return found
+    return sections
 
 
 def test_all_tables_in_order():
@@ -50,14 +50,14 @@ def test_differences():
 
 
 def test_trimap_and_classes():
-    found = tables(comparison_markdown(reports.report()))
-    assert found["mIoU near borders"] == [
+    sections = tables(comparison_markdown(reports.report()))
+    assert sections["mIoU near borders"] == [
         ["Half-width, pixels", "1", "4"],
         ["bilinear", "21.00 ± 1.41", "41.00 ± 1.41"],
         ["good", "**26.00 ± 1.27 (+5.00 ▲)**", "41.30 ± 1.27 (+0.30)"],
         ["mixed", "**17.00 ± 1.27 (−4.00 ▼)**", "–"],
     ]
-    assert found["IoU of each class: bilinear, and differences to it"] == [
+    assert sections["IoU of each class: bilinear, and differences to it"] == [
         ["", "bilinear, %", "good", "mixed"],
         ["road", "90.00", "+0.10", "**−3.00 ▼**"],
         ["pole (thin)", "5.00", "**+6.25 ▲**", "–"],
@@ -91,9 +91,9 @@ def test_many_classes_are_folded():
 
 
 def test_names_do_not_break_tables():
-    found = reports.report()
-    found["entries"][1]["name"] = "a|b_c*d"
-    rows = tables(comparison_markdown(found))["Scores"]
+    report = reports.report()
+    report["entries"][1]["name"] = "a|b_c*d"
+    rows = tables(comparison_markdown(report))["Scores"]
     assert rows[2][0] == r"a\|b\_c\*d"
 
 

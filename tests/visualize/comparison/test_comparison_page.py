@@ -63,8 +63,8 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def page(found, pictures=()):
-    return Page(render_comparison_page(found, pictures))
+def page(report, pictures=()):
+    return Page(render_comparison_page(report, pictures))
 
 
 def picture(**changes):
@@ -133,8 +133,8 @@ def test_forest_shows_differences_to_scale():
 
 
 def test_trimap_numbers_and_curves():
-    found = page(reports.report())
-    rows = next(rows for kind, rows in found.tables if rows[0][1:] == ["1 px", "4 px"])
+    shown = page(reports.report())
+    rows = next(rows for kind, rows in shown.tables if rows[0][1:] == ["1 px", "4 px"])
     assert rows[1:] == [
         ["bilinear", "21.00 ± 1.41", "41.00 ± 1.41"],
         ["good", "26.00 ± 1.27 +5.00 ▲ [+4.40, +5.60]", "41.30 ± 1.27 +0.30 [−0.30, +0.90]"],
@@ -186,12 +186,12 @@ def test_classes():
 
 
 def test_many_classes_are_folded():
-    found = reports.many_classes(45)
-    tables = [rows for kind, rows in page(found).tables if kind.startswith("heat")]
+    report = reports.many_classes(45)
+    tables = [rows for kind, rows in page(report).tables if kind.startswith("heat")]
     shown, folded = ([row[0] for row in rows[1:]] for rows in tables)
     assert shown == [f"c{index}" for index in range(44, 14, -1)]
     assert folded == [f"c{index}" for index in range(15)]
-    assert "The other 15 classes" in page(found).text
+    assert "The other 15 classes" in page(report).text
     few = [kind for kind, _ in page(reports.many_classes(30)).tables if kind.startswith("heat")]
     assert len(few) == 1
 
@@ -205,10 +205,10 @@ def test_learning_curves_have_means_and_single_runs():
 
 
 def test_single_runs_are_not_drawn_twice():
-    found = reports.report()
-    for item in found["entries"]:
+    report = reports.report()
+    for item in report["entries"]:
         item["curves"] = {"loss": [[[1, 2.0], [2, None], [3, 1.0]]], "miou": []}
-    text = render_comparison_page(found)
+    text = render_comparison_page(report)
     assert "line thin" not in text.split("</style>")[1]
     assert "Validation mIoU" not in text
     assert "<em>1.000</em>" in text
@@ -216,13 +216,13 @@ def test_single_runs_are_not_drawn_twice():
 
 def test_pictures_are_in_the_page():
     given = [picture(), picture(kind="losses", name="scene9", difference=-0.02)]
-    found = page(reports.report(), given)
-    assert [image["alt"] for image in found.images] == [
+    shown = page(reports.report(), given)
+    assert [image["alt"] for image in shown.images] == [
         f"{title} of {name}" for name in ("scene7", "scene9") for title in TITLES
     ]
-    assert "1 win, up to +3.10 1 loss, down to −2.00" in found.text
-    assert "scene7 +3.10 points of mIoU" in found.text
-    for image, value in zip(found.images, 2 * [0, 10, 20, 30, 40], strict=True):
+    assert "1 win, up to +3.10 1 loss, down to −2.00" in shown.text
+    assert "scene7 +3.10 points of mIoU" in shown.text
+    for image, value in zip(shown.images, 2 * [0, 10, 20, 30, 40], strict=True):
         data = base64.b64decode(image["src"].partition("base64,")[2])
         assert (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) == value).all()
 
@@ -231,44 +231,44 @@ def test_no_section_for_what_is_not_there():
     bare = reports.report(metrics=["miou"], setting={}, made={})
     for item in bare["entries"]:
         item |= {"trimap": [], "classes": {}, "curves": {}, "costs": {}}
-    found = page(bare)
+    shown = page(bare)
     for head in ("Near the borders", "Accuracy against cost", "Class by class", "Training", "Costs", "Boundary IoU %"):
-        assert head not in found.text
-    assert len(found.rows("compare")) == 4
-    assert "Differences to bilinear" in found.text
+        assert head not in shown.text
+    assert len(shown.rows("compare")) == 4
+    assert "Differences to bilinear" in shown.text
 
 
 def test_the_baseline_alone_has_a_page():
-    found = page(reports.pruned(reports.report(), "bilinear"))
-    assert "There is nothing to compare bilinear with yet." in found.text
-    assert found.rows("compare")[1][1:] == ["53.00 ± 1.41", "31.00 ± 1.41"]
-    assert "Differences to" not in found.text
+    shown = page(reports.pruned(reports.report(), "bilinear"))
+    assert "There is nothing to compare bilinear with yet." in shown.text
+    assert shown.rows("compare")[1][1:] == ["53.00 ± 1.41", "31.00 ± 1.41"]
+    assert "Differences to" not in shown.text
 
 
 def test_null_everywhere():
-    found = reports.report()
-    found["entries"][1]["scores"]["miou"] = {"mean": None, "sd": None, "values": [None], "difference": None}
+    report = reports.report()
+    report["entries"][1]["scores"]["miou"] = {"mean": None, "sd": None, "values": [None], "difference": None}
     nothing = {"mean": None, "sd": None, "values": [], "images": None, "seeds": None, "both": None, "clear": False}
-    found["entries"][2]["scores"]["miou"]["difference"] = nothing
-    found["entries"][2]["costs"] = None
-    found["entries"][2]["curves"] = None
-    rows = page(found).rows("compare")
+    report["entries"][2]["scores"]["miou"]["difference"] = nothing
+    report["entries"][2]["costs"] = None
+    report["entries"][2]["curves"] = None
+    rows = page(report).rows("compare")
     assert rows[2][1] == "–"
     assert rows[3][1] == "51.00 ± 1.27"
 
 
 def test_one_run_has_no_sd():
-    found = reports.report(seeds=[0])
-    for item in found["entries"]:
+    report = reports.report(seeds=[0])
+    for item in report["entries"]:
         item["runs"] = 1
         for score in item["scores"].values():
             score["sd"] = None
             if score["difference"]:
                 score["difference"] |= {"sd": None, "seeds": None}
-    rows = page(found).rows("compare")
+    rows = page(report).rows("compare")
     assert rows[1][1] == "53.00"
     assert rows[2][1] == "54.25 +1.25 ▲ [+0.65, +1.85]"
-    said = page(found).text
+    said = page(report).text
     assert "nothing is known of other seeds" in said
     assert "One run of each" in said
     for words in ("sd between runs", "single runs", "images and seeds"):
@@ -278,9 +278,9 @@ def test_one_run_has_no_sd():
 
 def test_the_page_needs_nothing_else():
     text = render_comparison_page(reports.report(), [picture()])
-    found = Page(text)
-    assert all(it.startswith(("data:image/", "#")) for it in found.references)
-    for anchor in (it for it in found.references if it.startswith("#")):
+    shown = Page(text)
+    assert all(it.startswith(("data:image/", "#")) for it in shown.references)
+    for anchor in (it for it in shown.references if it.startswith("#")):
         assert f'id="{anchor[1:]}"' in text
     assert "<script" not in text
     assert "url(" not in text

@@ -72,11 +72,11 @@ def test_the_result_says_who_differs_in_what():
 
 
 def test_the_result_joins_those_of_one_kind():
-    found = reports.report()
-    twin = found["entries"][1] | {"name": "twin"}
+    report = reports.report()
+    twin = report["entries"][1] | {"name": "twin"}
     still = reports.entry("still", {"miou": reports.against(reports.MIOU, 0.001)})
-    found["entries"] += [twin, still]
-    assert result(found) == (
+    report["entries"] += [twin, still]
+    assert result(report) == (
         "Clearly better than bilinear are good and twin (every metric); clearly worse is mixed (mIoU); nothing is "
         "clear for still."
     )
@@ -89,8 +89,8 @@ def test_only_losers():
 
 
 def test_nothing_is_clear():
-    found = reports.report(metrics=["boundary_iou"])
-    one = reports.pruned(found, "bilinear", "mixed")
+    report = reports.report(metrics=["boundary_iou"])
+    one = reports.pruned(report, "bilinear", "mixed")
     assert result(one) == "Nothing is clear: mixed does not differ clearly from bilinear in any metric."
     two = one | {"entries": [*one["entries"], one["entries"][1] | {"name": "other"}]}
     assert result(two) == "Nothing is clear: none of the 2 others differs clearly from bilinear in any metric."
@@ -112,20 +112,20 @@ def test_missing_runs_are_named():
     assert any(all(name in note for name in missing) for note in notes(reports.report(missing=missing)))
 
 
-def without_seeds(found, *, runs):
-    for item in found["entries"]:
+def without_seeds(report, *, runs):
+    for item in report["entries"]:
         item["runs"] = runs
         for score in item["scores"].values():
             if score["difference"]:
                 score["difference"]["seeds"] = None
-    return found
+    return report
 
 
 def test_one_run_says_nothing_of_seeds():
-    found = without_seeds(reports.report(), runs=1)
-    (text,) = reservations(found)
+    report = without_seeds(reports.report(), runs=1)
+    (text,) = reservations(report)
     assert "with one run each" in text
-    said = " ".join(notes(found))
+    said = " ".join(notes(report))
     assert "There is no interval over seeds" in said
     assert "if its interval over images leaves out zero" in said
     (text,) = reservations(without_seeds(reports.report(), runs=2))

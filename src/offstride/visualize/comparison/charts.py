@@ -8,11 +8,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from offstride.visualize.comparison.numbers import (
     Verdict,
     change,
+    costs,
+    device_cost,
     device_name,
     devices,
     known,
@@ -31,20 +33,21 @@ _WIDTH, _HEIGHT = 340.0, 300.0
 _FRAME = (_LEFT, _TOP, _WIDTH - 10, _HEIGHT - _BOTTOM)
 """A scatter chart, and where its points are."""
 
-Bands = Mapping[float, tuple[float, Mapping[str, Any]]]
-"""Half-width -> number to draw, and the score it is of."""
-Span = tuple[float, float]
+Dot = tuple[float, float, bool]
+"""(x, y, filled)."""
+Value = tuple[int, float, bool]
+"""(number of the half-width, value, whether its dot is filled)."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What is drawn of one entry: `index` is its number, `dots` are (x, y, filled), `line` and `bars` are path data.
+    """What is drawn of one entry: `index` is its number, `line` and `bars` are path data.
 
     The label of a line ends or begins at its place, that of a point has its middle there.
     """
 
     index: int
-    dots: list[tuple[float, float, bool]]
+    dots: Sequence[Dot]
     line: str
     bars: str
     label: Label
@@ -62,24 +65,19 @@ class Chart:
     width: float
     height: float
     frame: tuple[float, float, float, float]
-    scale_right: bool
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
-    zero: float | None
     series: list[Series]
-
-
-def is_filled(index: int, score: Mapping[str, Any]) -> bool:
-    """Whether the point of an entry is filled: that of the baseline is."""
-    return index == 0 or verdict(score) in ("better", "worse")
+    scale_right: bool = False
+    zero: float | None = None
 
 
 class Axis:
-    """Numbers to places: `start` and `stop` are a little beyond the least and the greatest number."""
+    """Numbers to places: `start` and `stop` are a little beyond the least and the greatest value."""
 
-    def __init__(self, low: float, high: float, start: float, stop: float, *, logarithmic=False, margin=0.08):
+    def __init__(self, values: Sequence[float], start: float, stop: float, *, logarithmic=False, margin=0.08):
         self.logarithmic = logarithmic
-        low, high = self._scaled(low), self._scaled(high)
+        low, high = self._scaled(min(values)), self._scaled(max(values))
         margin = margin * (high - low) or 0.05 * abs(low) or 1.0
         self.low, self.high, self.start, self.stop = low - margin, high + margin, start, stop
 
@@ -114,16 +112,19 @@ def _decades(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One entry: its number, the place of its mean, of its intervals, and of the single runs; `text` says the mean."""
+    """One entry: its number, the places of its mean, its intervals (low, high) and its runs; `text` says the mean.
+
+    Intervals that are not known are empty.
+    """
 
     index: int
     name: str
     verdict: Verdict
     text: str
     mean: float | None
-    images: Span | None
-    both: Span | None
-    runs: list[float]
+    images: Sequence[float]
+    both: Sequence[float]
+    runs: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -143,218 +144,166 @@ def forests(report: Mapping[str, Any]) -> list[Forest]:
 
 
 def _forest(report: Mapping[str, Any], metric: str) -> Forest | None:
-    entries = list(enumerate(report["entries"]))[1:]
-    scores = {index: entry["scores"].get(metric) for index, entry in entries}
-    changes = {index: change(score) for index, score in scores.items()}
-    every = [100 * value for it in changes.values() if it for value in _numbers(it)]
+    scores = [entry["scores"].get(metric) for entry in report["entries"]]
+    differences = [_percentages(change(score) or {}) for score in scores]
+    every = [value for parts in differences[1:] for part in parts.values() for value in part]
     if not every:
         return None
-    axis = Axis(min(0.0, *every), max(0.0, *every), 0, 100, margin=0.05)
-    return Forest(
-        name=metric_name(metric),
-        zero=axis.place(0),
-        ticks=axis.ticks(5, sign=True),
-        rows=[
-            ForestRow(
-                index=index,
-                name=entry["name"],
-                verdict=verdict(scores[index]),
-                text=signed(scores[index]),
-                mean=axis.place(100 * it["mean"]) if it else None,
-                images=_span(it, "images", axis),
-                both=_span(it, "both", axis),
-                runs=[axis.place(100 * value) for value in it.get("values") or () if known(value)] if it else [],
-            )
-            for index, entry in entries
-            for it in (changes[index],)
-        ],
-    )
+    axis = Axis([0.0, *every], 0, 100, margin=0.05)
+    rows = []
+    for index, (entry, score, parts) in enumerate(zip(report["entries"], scores, differences, strict=True)):
+        places = {kind: [axis.place(value) for value in part] for kind, part in parts.items()}
+        images, both = (places[kind] if len(places[kind]) == 2 else () for kind in ("images", "both"))
+        mean, runs = next(iter(places["mean"]), None), places["values"]
+        rows.append(ForestRow(index, entry["name"], verdict(score), signed(score), mean, images, both, runs))
+    return Forest(metric_name(metric), axis.place(0), axis.ticks(5, sign=True), rows[1:])
 
 
-def _numbers(difference: Mapping[str, Any]) -> list[float]:
-    """All numbers of a difference that are drawn."""
-    parts: Sequence[Sequence[float | None]] = [
-        [difference["mean"]],
-        difference.get("values") or (),
-        difference.get("images") or (),
-        difference.get("both") or (),
-    ]
-    return [value for part in parts for value in part if value is not None and known(value)]
-
-
-def _span(difference: Mapping[str, Any] | None, kind: str, axis: Axis) -> Span | None:
-    ends = (difference or {}).get(kind)
-    return (axis.place(100 * ends[0]), axis.place(100 * ends[1])) if ends and all(map(known, ends)) else None
-
-
-@dataclass(frozen=True)
-class _Price:
-    """A cost, and its quartiles if they are known."""
-
-    value: float
-    quartiles: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class _Point:
-    """An entry that has both: its number, its score, mean and sd in per cent, and its cost."""
-
-    index: int
-    score: Mapping[str, Any]
-    mean: float
-    sd: float
-    price: _Price
+def _percentages(difference: Mapping[str, Any]) -> dict[str, list[float]]:
+    """All numbers of a difference that are drawn; those that are not known are left out."""
+    parts = {kind: difference.get(kind) or () for kind in ("values", "images", "both")}
+    parts["mean"] = [difference.get("mean")]
+    return {kind: [100 * value for value in part if known(value)] for kind, part in parts.items()}
 
 
 def cost_charts(report: Mapping[str, Any]) -> list[Chart]:
     """mIoU and boundary IoU against latency on each device and against parameters; those with two points or more."""
     entries = report["entries"]
     prices = {
-        f"Latency on {device_name(entries, device)}, ms": [_of_device(entry, device, 1e3) for entry in entries]
+        f"Latency on {device_name(entries, device)}, ms": [_latency(device_cost(entry, device)) for entry in entries]
         for device in devices(entries)
     }
-    counts = [(entry.get("costs") or {}).get("parameters") for entry in entries]
-    prices["Parameters, million"] = [None if value is None else _Price(value / 1e6) for value in counts]
+    counts = [costs(entry).get("parameters") for entry in entries]
+    prices["Parameters, million"] = [[] if count is None else [count / 1e6] for count in counts]
     metrics = [metric for metric in ("miou", "boundary_iou") if metric in report["metrics"]]
     charts = [_scatter(report, metric, x_name, values) for metric in metrics for x_name, values in prices.items()]
     return [chart for chart in charts if chart]
 
 
-def _of_device(entry: Mapping[str, Any], device: str, scale: float) -> _Price | None:
-    """Latency and its quartiles."""
-    cost = ((entry.get("costs") or {}).get("devices") or {}).get(device) or {}
-    if not known(cost.get("latency")):
-        return None
-    ends = cost.get("quartiles") or ()
-    return _Price(scale * cost["latency"], [scale * end for end in ends] if all(map(known, ends)) else ())
+def _latency(cost: Mapping[str, Any]) -> list[float]:
+    """Milliseconds: the median, and the quartiles if they are known."""
+    median, ends = cost.get("latency"), cost.get("quartiles") or ()
+    values = [median, *ends] if all(map(known, ends)) else [median]
+    return [1e3 * value for value in values if known(value)] if known(median) else []
 
 
-def _scatter(report: Mapping[str, Any], metric: str, x_name: str, prices: Sequence[_Price | None]) -> Chart | None:
-    """A chart of one point per entry, with its sd upwards and its quartiles sideways."""
-    points = _points(report, metric, prices)
-    if len(points) < 2:
+def _scatter(report: Mapping[str, Any], metric: str, x_name: str, prices: Sequence[list[float]]) -> Chart | None:
+    """A chart of one point per entry, with its sd upwards and its quartiles sideways.
+
+    Args:
+        report: The comparison.
+        metric: What is shown upwards.
+        x_name: What is shown sideways.
+        prices: Cost of each entry and its quartiles; empty where it is not known.
+    """
+    scores = [entry["scores"].get(metric) for entry in report["entries"]]
+    heights = [_mean_and_ends(score or {}) for score in scores]
+    drawn = [index for index, (price, height) in enumerate(zip(prices, heights, strict=True)) if price and height]
+    if len(drawn) < 2:
         return None
-    across = [value for it in points for value in (it.price.value, *it.price.quartiles)]
+    across = [value for index in drawn for value in prices[index]]
     logarithmic = min(across) > 0 and max(across) / min(across) > 2
-    x_axis = Axis(min(across), max(across), _FRAME[0], _FRAME[2], logarithmic=logarithmic)
-    y_axis = Axis(min(it.mean - it.sd for it in points), max(it.mean + it.sd for it in points), _FRAME[3], _FRAME[1])
+    left, top, right, bottom = _FRAME
+    x_axis = Axis(across, left, right, logarithmic=logarithmic)
+    y_axis = Axis([value for index in drawn for value in heights[index]], bottom, top)
+    dots = [
+        (x_axis.place(prices[index][0]), y_axis.place(heights[index][0]), _is_filled(index, scores[index]))
+        for index in drawn
+    ]
+    names = [shorten(report["entries"][index]["name"]) for index in drawn]
+    labels = place_labels([(x, y) for x, y, _ in dots], names, _FRAME)
+    series = []
+    for index, dot, label in zip(drawn, dots, labels, strict=True):
+        up, sideways = list(map(y_axis.place, heights[index][1:])), list(map(x_axis.place, prices[index][1:]))
+        bars = f"M{dot[0]:.1f} {up[0]:.1f}V{up[1]:.1f}" if up else ""
+        bars += f"M{sideways[0]:.1f} {dot[1]:.1f}H{sideways[1]:.1f}" if sideways else ""
+        series.append(Series(index, [dot], "", bars, label))
     return Chart(
         name=f"{metric_name(metric)}, %",
         x_name=x_name + (" (logarithmic)" if logarithmic else ""),
         width=_WIDTH,
         height=_HEIGHT,
         frame=_FRAME,
-        scale_right=False,
         x_ticks=x_axis.ticks(5),
         y_ticks=y_axis.ticks(5),
-        zero=None,
-        series=_series(report, points, x_axis, y_axis),
+        series=series,
     )
 
 
-def _points(report: Mapping[str, Any], metric: str, prices: Sequence[_Price | None]) -> list[_Point]:
-    points = []
-    for index, (entry, price) in enumerate(zip(report["entries"], prices, strict=True)):
-        score = entry["scores"].get(metric)
-        if price and score and known(score["mean"]):
-            sd = score.get("sd")
-            points.append(_Point(index, score, 100 * score["mean"], 100 * sd if known(sd) else 0.0, price))
-    return points
+def _mean_and_ends(score: Mapping[str, Any]) -> list[float]:
+    """Per cent: the mean, and one sd below and above it if there is one; empty where nothing is known."""
+    if not known(score.get("mean")):
+        return []
+    mean, sd = 100 * score["mean"], 100 * (score["sd"] if known(score.get("sd")) else 0.0)
+    return [mean, mean - sd, mean + sd] if sd else [mean]
 
 
-def _series(report: Mapping[str, Any], points: Sequence[_Point], x_axis: Axis, y_axis: Axis) -> list[Series]:
-    places = [(x_axis.place(it.price.value), y_axis.place(it.mean)) for it in points]
-    left, top, right, bottom = _FRAME
-    names = [shorten(report["entries"][it.index]["name"]) for it in points]
-    labels = place_labels([(x - left, y - top) for x, y in places], names, right - left, bottom - top)
-    series = []
-    for it, (x, y), label in zip(points, places, labels, strict=True):
-        bars = f"M{x:.1f} {y_axis.place(it.mean - it.sd):.1f}V{y_axis.place(it.mean + it.sd):.1f}" if it.sd else ""
-        if it.price.quartiles:
-            low, high = map(x_axis.place, it.price.quartiles)
-            bars += f"M{low:.1f} {y:.1f}H{high:.1f}"
-        series.append(Series(it.index, [(x, y, is_filled(it.index, it.score))], "", bars, _moved(label)))
-    return series
-
-
-def _moved(label: Label) -> Label:
-    """From the inside of the frame to the drawing."""
-    x, y = _FRAME[:2]
-    leader = label.leader and (label.leader[0] + x, label.leader[1] + y, label.leader[2] + x, label.leader[3] + y)
-    return Label(label.text, label.x + x, label.y + y, leader)
+def _is_filled(index: int, score: Mapping[str, Any] | None) -> bool:
+    return index == 0 or verdict(score) in ("better", "worse")
 
 
 def trimap_charts(report: Mapping[str, Any]) -> list[Chart]:
     """mIoU near borders against the half-width of the band, and its difference to the baseline."""
-    entries = [(index, _by_width(report, entry)) for index, entry in enumerate(report["entries"])]
-    scores = {index: {width: (it["mean"], it) for width, it in bands.items()} for index, bands in entries}
-    changes = {
-        index: {width: (difference["mean"], it) for width, it in bands.items() if (difference := change(it))}
-        for index, bands in entries[1:]
-    }
+    means: dict[int, list[Value]] = {}
+    changes: dict[int, list[Value]] = {}
+    for index, entry in enumerate(report["entries"]):
+        scores = [(step, trimap(entry, width) or {}) for step, width in enumerate(report["widths"])]
+        scores = [(step, score, _is_filled(index, score)) for step, score in scores if known(score.get("mean"))]
+        means[index] = [(step, 100 * score["mean"], filled) for step, score, filled in scores]
+        changes[index] = [
+            (step, 100 * difference["mean"], filled)
+            for step, score, filled in scores
+            if index and (difference := change(score))
+        ]
     charts = [
-        _lines(report, "mIoU in the trimap, %", scores, zero=False),
+        _lines(report, "mIoU in the trimap, %", means, zero=False),
         _lines(report, f"Difference to {report['baseline']}, points", changes, zero=True),
     ]
     return [chart for chart in charts if chart]
 
 
-def _by_width(report: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[float, Mapping[str, Any]]:
-    """Half-width -> score in that trimap, where there is one."""
-    scores = {width: trimap(entry, width) for width in report["widths"]}
-    return {width: score for width, score in scores.items() if score and known(score["mean"])}
+def _lines(report: Mapping[str, Any], name: str, lines: Mapping[int, Sequence[Value]], *, zero: bool) -> Chart | None:
+    """A chart of one line per entry, named at its right end, or at its left one if lines lie further apart there.
 
-
-def _lines(report: Mapping[str, Any], name: str, values: Mapping[int, Bands], *, zero: bool) -> Chart | None:
-    """A chart of one line per entry, named at its right end."""
-    values = {index: bands for index, bands in values.items() if bands}
-    if not values:
+    Args:
+        report: The comparison.
+        name: What is shown.
+        lines: Number of the entry -> its values from left to right.
+        zero: Whether to draw a line at zero, and signs on the scale.
+    """
+    lines = {index: line for index, line in lines.items() if line}
+    if not lines:
         return None
-    names = {index: shorten(report["entries"][index]["name"], 18) for index in values}
+    names = {index: shorten(report["entries"][index]["name"], 18) for index in lines}
     width, height = 460.0, 330.0
-    room = 22 + max(text_width(text) for text in names.values())
-    end = _wider_end(values)
+    room = 22 + max(map(text_width, names.values()))
+    first, last = ([line[end][1] for line in lines.values()] for end in (0, -1))
+    end, side = (0, -1) if max(first) - min(first) > max(last) - min(last) else (-1, 1)
     left, right = (_LEFT, width - room) if end else (room, width - _LEFT)
-    frame = (left, _TOP, right, height - _BOTTOM)
-    every = [100 * value for bands in values.values() for value, _ in bands.values()] + ([0.0] if zero else [])
-    axis = Axis(min(every), max(every), frame[3], frame[1])
-    steps = {band: left + 12 + (right - left - 24) * _share(i, report) for i, band in enumerate(report["widths"])}
-    ends = {index: axis.place(100 * list(bands.values())[end][0]) for index, bands in values.items()}
-    heights = dict(zip(ends, spread(list(ends.values()), 15, frame[1], frame[3]), strict=True))
+    top, bottom = _TOP, height - _BOTTOM
+    axis = Axis([value for line in lines.values() for _, value, _ in line] + [0.0] * zero, bottom, top)
+    gaps = len(report["widths"]) - 1
+    steps = [left + 12 + (right - left - 24) * (step / gaps if gaps else 0.5) for step in range(gaps + 1)]
+    heights = spread([axis.place(line[end][1]) for line in lines.values()], 15, top, bottom)
     series = []
-    for index, bands in values.items():
-        dots = [(steps[band], axis.place(100 * value), is_filled(index, it)) for band, (value, it) in bands.items()]
-        label = _end_label(names[index], dots[end], right + 16 if end else left - 16, heights[index])
-        series.append(Series(index, dots, "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y, _ in dots), "", label))
+    for (index, line), y in zip(lines.items(), heights, strict=True):
+        dots = [(steps[step], axis.place(value), filled) for step, value, filled in line]
+        near = (right if end else left) + 16 * side  # the edge of the name that is nearer to the line
+        leader = (dots[end][0] + 6 * side, dots[end][1], near - 3 * side, y)
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y, _ in dots)
+        series.append(Series(index, dots, path, "", Label(names[index], near, y + 4, leader)))
     return Chart(
         name=name,
         x_name="half-width of the band around borders, pixels",
         width=width,
         height=height,
-        frame=frame,
-        scale_right=not end,
-        x_ticks=[(place, f"{band:g}") for band, place in steps.items()],
+        frame=(left, top, right, bottom),
+        x_ticks=[(place, f"{band:g}") for place, band in zip(steps, report["widths"], strict=True)],
         y_ticks=axis.ticks(5, sign=zero),
-        zero=axis.place(0) if zero else None,
         series=series,
+        scale_right=not end,
+        zero=axis.place(0) if zero else None,
     )
-
-
-def _wider_end(values: Mapping[int, Bands]) -> Literal[0, -1]:
-    """The end, first or last, at which lines lie further apart: names fit there."""
-    first, last = ([list(bands.values())[end][0] for bands in values.values()] for end in (0, -1))
-    return 0 if max(first) - min(first) > max(last) - min(last) else -1
-
-
-def _end_label(text: str, dot: tuple[float, float, bool], x: float, y: float) -> Label:
-    """A name beside its line; `x` is the edge of the text that is nearer to it."""
-    side = math.copysign(1, x - dot[0])
-    return Label(text, x, y + 4, (dot[0] + 6 * side, dot[1], x - 3 * side, y))
-
-
-def _share(position: int, report: Mapping[str, Any]) -> float:
-    last = len(report["widths"]) - 1
-    return position / last if last else 0.5
 
 
 @dataclass(frozen=True)
@@ -386,36 +335,32 @@ def curve_panels(report: Mapping[str, Any]) -> list[CurvePanels]:
 
 
 def _panels(report: Mapping[str, Any], key: str, name: str, scale: float, spec: str) -> CurvePanels | None:
-    runs = {
-        index: [_clean(points, scale) for points in (entry.get("curves") or {}).get(key) or ()]
-        for index, entry in enumerate(report["entries"])
-    }
-    runs = {index: drawn for index, them in runs.items() if (drawn := [points for points in them if points])}
+    runs = {}
+    for index, entry in enumerate(report["entries"]):
+        curves = [_clean(points, scale) for points in (entry.get("curves") or {}).get(key) or ()]
+        if any(curves):
+            runs[index] = [points for points in curves if points]
     if not runs:
         return None
-    named = {f"{index} mean": _mean(them) for index, them in runs.items()}
-    named |= {f"{index} {run}": points for index, them in runs.items() for run, points in enumerate(them)}
-    drawn = lay_out(Curve(name, named, spec))
-    lines = {line.model: line for line in drawn.lines}
+    named = {f"{index} mean": _mean(curves) for index, curves in runs.items()}
+    named |= {f"{index} {run}": points for index, curves in runs.items() for run, points in enumerate(curves)}
+    plot = lay_out(Curve(name, named, spec))
+    lines = {line.model: line for line in plot.lines}
     panels = [
         CurvePanel(
             index=index,
             name=report["entries"][index]["name"],
             mean=lines[f"{index} mean"],
-            runs=[lines[f"{index} {run}"] for run in range(len(them))] if len(them) > 1 else [],
+            runs=[lines[f"{index} {run}"] for run in range(len(curves))] if len(curves) > 1 else [],
             baseline=lines.get("0 mean") if index else None,
         )
-        for index, them in runs.items()
+        for index, curves in runs.items()
     ]
-    return CurvePanels(name, drawn.x_ticks[:: max(len(drawn.x_ticks) - 1, 1)], drawn.y_ticks, panels)
+    return CurvePanels(name, plot.x_ticks[:: max(len(plot.x_ticks) - 1, 1)], plot.y_ticks, panels)
 
 
 def _clean(points: Sequence[Sequence[float | None]] | None, scale: float) -> list[tuple[float, float]]:
-    return [
-        (step, scale * value)
-        for step, value in points or ()
-        if step is not None and value is not None and math.isfinite(value)
-    ]
+    return [(step, scale * value) for step, value in points or () if step is not None and known(value)]
 
 
 def _mean(runs: Sequence[Points]) -> Points:

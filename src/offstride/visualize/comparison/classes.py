@@ -1,46 +1,24 @@
-"""Differences class by class as a heat table: colour and number say the same, so that neither is needed alone."""
+"""Differences class by class as a heat table: which classes, and the scale of the colours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from offstride.visualize.comparison.numbers import Verdict, change, known, points, signed, verdict
+from offstride.visualize.comparison.numbers import change, class_score
 
 MOST = 30
-"""So many classes are shown at once; of more, those with the largest differences."""
-
-
-@dataclass(frozen=True)
-class HeatCell:
-    """A difference: its text, how strong its colour is (per cent), on which side, and what it is of."""
-
-    text: str
-    strength: int
-    side: str
-    verdict: Verdict
-    title: str
-
-
-@dataclass(frozen=True)
-class HeatRow:
-    """A class with the baseline's IoU and the differences of the others."""
-
-    name: str
-    color: tuple[int, int, int]
-    thin: bool
-    baseline: str
-    cells: list[HeatCell]
+"""Number of classes shown at once; of more, those with the largest differences."""
 
 
 @dataclass(frozen=True)
 class Heat:
-    """Rows that are shown, rows on demand, and the difference that has the strongest colour."""
+    """Classes that are shown, classes on demand, and the difference (share of 1) that has the strongest colour."""
 
-    shown: list[HeatRow]
-    folded: list[HeatRow]
-    limit: str
+    shown: list[str]
+    folded: list[str]
+    limit: float
 
 
 def class_order(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -48,52 +26,21 @@ def class_order(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     names = list(report["data"]["classes"])
     if len(names) <= MOST:
         return names, []
-    largest = {name: max(map(abs, _changes(report, name)), default=-1.0) for name in names}
+    largest = {name: max(_changes(report, name), default=-1.0) for name in names}
     first = sorted(names, key=lambda name: -largest[name])[:MOST]
     return first, [name for name in names if name not in first]
 
 
 def heat_table(report: Mapping[str, Any]) -> Heat | None:
-    """The table; None where no class has a difference."""
-    shown, folded = class_order(report)
-    every = [abs(value) for name in report["data"]["classes"] for value in _changes(report, name)]
+    """What the table shows; None where no class has a difference."""
+    every = [value for name in report["data"]["classes"] for value in _changes(report, name)]
     if not every:
         return None
-    # one class that leaps must not bleach all others
-    limit = float(np.quantile(every, 0.97)) or max(every) or 1.0
-    return Heat(_rows(report, shown, limit), _rows(report, folded, limit), points(limit))
-
-
-def _rows(report: Mapping[str, Any], names: Sequence[str], limit: float) -> list[HeatRow]:
-    data = report["data"]
-    colors = dict(zip(data["classes"], data["colors"], strict=True))
-    return [
-        HeatRow(
-            name=name,
-            color=tuple(colors[name]),
-            thin=name in (data.get("thin") or ()),
-            baseline=points((_score(report["entries"][0], name) or {}).get("mean")),
-            cells=[_cell(name, entry, limit) for entry in report["entries"][1:]],
-        )
-        for name in names
-    ]
-
-
-def _cell(name: str, entry: Mapping[str, Any], limit: float) -> HeatCell:
-    score = _score(entry, name)
-    difference = change(score)
-    if not difference:
-        return HeatCell("–", 0, "more", "none", f"{name}, {entry['name']}: no difference known")
-    strength = round(100 * min(abs(difference["mean"]) / limit, 1))
-    side = "more" if difference["mean"] > 0 else "less"
-    title = f"{name}, {entry['name']}: IoU {points((score or {})['mean'])} %"
-    return HeatCell(signed(score), strength, side, verdict(score), title)
-
-
-def _score(entry: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    return (entry.get("classes") or {}).get(name)
+    # a single outlier must not make all other colours pale
+    return Heat(*class_order(report), limit=float(np.quantile(every, 0.97)) or max(every) or 1.0)
 
 
 def _changes(report: Mapping[str, Any], name: str) -> list[float]:
-    found = (change(_score(entry, name)) for entry in report["entries"][1:])
-    return [it["mean"] for it in found if it and known(it["mean"])]
+    """Magnitudes of the differences of a class."""
+    changes = (change(class_score(entry, name)) for entry in report["entries"][1:])
+    return [abs(difference["mean"]) for difference in changes if difference]

@@ -1,4 +1,4 @@
-"""A comparison as Markdown with the tables of GitHub: the numbers of the page, to be read and kept beside code."""
+"""A comparison as Markdown with GitHub's tables: the numbers of the page, to keep beside code."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,9 +54,7 @@ def _scores(report: Mapping[str, Any]) -> str:
 
 def _score(score: Mapping[str, Any] | None) -> str:
     difference = numbers.signed(score)
-    if not difference:
-        return numbers.mean_and_sd(score)
-    return f"{numbers.mean_and_sd(score)} ({difference})"
+    return numbers.mean_and_sd(score) + (f" ({difference})" if difference else "")
 
 
 def _differences(report: Mapping[str, Any]) -> list[str]:
@@ -66,11 +64,10 @@ def _differences(report: Mapping[str, Any]) -> list[str]:
         table = [["", "Difference", "sd", "over images", "over seeds", "over both", "Runs"]]
         for entry in report["entries"][1:]:
             score = entry["scores"].get(metric)
-            found = numbers.change(score)
-            if found:
-                ends = [numbers.interval(found.get(kind)) for kind in ("images", "seeds", "both")]
-                runs = ", ".join(numbers.points(value, sign=True) for value in found.get("values") or ())
-                table.append([entry["name"], numbers.signed(score), numbers.points(found.get("sd")), *ends, runs])
+            if change := numbers.change(score):
+                ends = [numbers.interval(change.get(kind)) for kind in ("images", "seeds", "both")]
+                runs = ", ".join(numbers.points(value, sign=True) for value in change.get("values") or ())
+                table.append([entry["name"], numbers.signed(score), numbers.points(change.get("sd")), *ends, runs])
         if len(table) > 1:
             parts += [f"### {numbers.metric_name(metric)}", _table(table)]
     return [f"## Differences to {_plain(report['baseline'])}, in points", *parts] if parts else []
@@ -81,8 +78,7 @@ def _trimap(report: Mapping[str, Any]) -> str:
     if not any(entry.get("trimap") for entry in report["entries"]):
         return ""
     widths = report["widths"]
-    scores = [[_score(numbers.trimap(entry, width)) for width in widths] for entry in report["entries"]]
-    rows = [[entry["name"], *line] for entry, line in zip(report["entries"], scores, strict=True)]
+    rows = [[entry["name"], *(_score(numbers.trimap(entry, width)) for width in widths)] for entry in report["entries"]]
     return _table([["Half-width, pixels", *(f"{width:g}" for width in widths)], *rows])
 
 
@@ -103,36 +99,34 @@ def _class_table(report: Mapping[str, Any], names: Sequence[str]) -> str:
     table = [["", f"{baseline['name']}, %", *(entry["name"] for entry in others)]]
     for name in names:
         thin = " (thin)" if name in (report["data"].get("thin") or ()) else ""
-        score = ((baseline.get("classes") or {}).get(name) or {}).get("mean")
-        cells = [numbers.signed((entry.get("classes") or {}).get(name)) or numbers.NOTHING for entry in others]
-        table.append([name + thin, numbers.points(score), *cells])
+        cells = [numbers.signed(numbers.class_score(entry, name)) or numbers.NOTHING for entry in others]
+        table.append([name + thin, numbers.points(numbers.class_score(baseline, name).get("mean")), *cells])
     return _table(table)
 
 
 def _costs(report: Mapping[str, Any]) -> list[str]:
-    """All costs; columns of devices say which."""
+    """All costs; the heads of a device's columns begin with its name."""
     entries = report["entries"]
-    columns = numbers.cost_columns(entries)
-    if not columns:
+    columns = [["", *(entry["name"] for entry in entries)]]
+    for group, costs in numbers.cost_columns(entries).items():
+        prefix = "" if group == numbers.MODEL else f"{group}: "
+        columns += [[prefix + name, *cells] for name, cells in costs]
+    if len(columns) == 1:
         return []
-    named = numbers.devices(entries)
-    heads = [f"{numbers.device_name(entries, it.group)}: {it.name}" if it.group in named else it.name for it in columns]
-    table = [["", *heads]]
-    table += [[entry["name"], *(it.cells[row] for it in columns)] for row, entry in enumerate(entries)]
     size = numbers.image_size(entries)
     text = f"For one image of {size} pixels; latency is a median." if size else ""
-    return ["## Costs", text, _table(table)]
+    return ["## Costs", text, _table(list(zip(*columns, strict=True)))]
 
 
 def _table(rows: Table, left: Sequence[int] = (0,)) -> str:
-    """A table whose first row is its head; columns out of `left` begin at their left, others end at their right."""
+    """A table whose first row is its head; the columns `left` are left-aligned, the others right-aligned."""
     rule = [":--" if column in left else "--:" for column in range(len(rows[0]))]
     lines = [[_cell(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
 
 
 def _cell(text: str) -> str:
-    """The text of a cell; what is clear is bold."""
+    """The text of a cell; clear differences are bold."""
     clear = any(mark and mark in text for mark in numbers.MARKS.values())
     return f"**{_plain(text)}**" if clear else _plain(text)
 

@@ -1,17 +1,19 @@
 """Numbers of a comparison as text, the same on the page and in Markdown.
 
-Scores are shares of 1 and are shown in per cent, differences in percentage points, both to two decimals: what is
-compared is often smaller than one point. `None` and NaN are shown as a dash.
+Scores are shares of 1 and are shown in per cent, differences in percentage points, both to two decimals, as many
+differences are smaller than one point. `None` and NaN are shown as a dash.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeGuard
 
 from offstride.visualize.tables import MINUS, NOTHING
 
 Verdict = Literal["better", "worse", "unclear", "none"]
+
+MODEL = "Model"
+"""The group of costs that depend on no device."""
 
 MARKS: Mapping[Verdict, str] = {"better": "▲", "worse": "▼", "unclear": "", "none": ""}
 
@@ -24,20 +26,18 @@ _METRICS = {
 
 
 def metric_name(metric: str) -> str:
-    """What a metric is called; one that is not known by its key, with spaces."""
+    """Name of a metric; an unknown one is called by its key, with spaces."""
     return _METRICS.get(metric, metric.replace("_", " ").capitalize())
 
 
-def known(value: float | None) -> bool:
-    """Whether there is a number."""
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def points(value: float | None, *, sign: bool = False) -> str:
     """A share in per cent; with `sign`, a difference: an interval that ends just above zero shows +0.00."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return format(100 * value, "+.2f" if sign and value else ".2f").replace("-", MINUS)
+    return format(100 * value, "+.2f" if sign and value else ".2f").replace("-", MINUS) if known(value) else NOTHING
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
@@ -52,8 +52,13 @@ def trimap(entry: Mapping[str, Any], width: float) -> Mapping[str, Any] | None:
     return next((band.get("miou") for band in entry.get("trimap") or () if band["width"] == width), None)
 
 
+def class_score(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The IoU of an entry for a class; empty if there is none."""
+    return (entry.get("classes") or {}).get(name) or {}
+
+
 def mean_and_sd(score: Mapping[str, Any] | None) -> str:
-    """`mean ± sd`, without the latter where there is one run."""
+    """`mean ± sd`; the mean alone if there is one run."""
     if not score or not known(score.get("mean")):
         return NOTHING
     sd = score.get("sd")
@@ -61,13 +66,13 @@ def mean_and_sd(score: Mapping[str, Any] | None) -> str:
 
 
 def change(score: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The difference to the baseline, if there is one with a number."""
-    found = (score or {}).get("difference")
-    return found if found and known(found.get("mean")) else None
+    """The difference to the baseline; None if its mean is not known."""
+    difference = (score or {}).get("difference")
+    return difference if difference and known(difference.get("mean")) else None
 
 
 def verdict(score: Mapping[str, Any] | None) -> Verdict:
-    """Whether a score is clearly better or worse than that of the baseline; none without a difference."""
+    """Whether a score is clearly better or worse than that of the baseline; `"none"` without a difference."""
     difference = change(score)
     if difference is None:
         return "none"
@@ -84,102 +89,85 @@ def signed(score: Mapping[str, Any] | None) -> str:
 
 def count(number: float | None) -> str:
     """A count to three digits: 2.91 M."""
-    if number is None or not math.isfinite(number):
-        return NOTHING
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:
-            return f"{_three_digits(number / size)} {unit}"
-    return f"{number:g}"
+    return _with_unit(number, {"G": 1e9, "M": 1e6, "k": 1e3})
 
 
 def memory(size: float | None) -> str:
     """Bytes to three digits, in binary units: 11.8 MiB."""
-    if size is None or not math.isfinite(size):
+    return _with_unit(size, {"GiB": 2.0**30, "MiB": 2.0**20, "KiB": 2.0**10}, " B")
+
+
+def _with_unit(number: float | None, units: Mapping[str, float], smallest: str = "") -> str:
+    """Three digits and the largest unit that fits, or the number itself and the name of the smallest unit."""
+    if not known(number):
         return NOTHING
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size >= 0.9995 * 2**power:
-            return f"{_three_digits(size / 2**power)} {unit}"
-    return f"{size:g} B"
+    fitting = (f"{_three_digits(number / size)} {unit}" for unit, size in units.items() if number >= 0.9995 * size)
+    return next(fitting, f"{number:g}{smallest}")
 
 
-def milliseconds(seconds: float | None) -> str:
-    """A time in milliseconds to three digits, without its unit."""
-    return _three_digits(1000 * seconds) if seconds is not None and math.isfinite(seconds) else NOTHING
+def _three_digits(number: float | None, scale: float = 1) -> str:
+    """Three digits of the scaled number, more before the point where there are more."""
+    if not known(number):
+        return NOTHING
+    digits = next((digits for limit, digits in ((9.995, 2), (99.95, 1)) if abs(scale * number) < limit), 0)
+    return f"{scale * number:.{digits}f}"
 
 
-def _three_digits(number: float) -> str:
-    """Three digits, more before the point where there are more."""
-    for limit, spec in ((9.995, ".2f"), (99.95, ".1f")):
-        if abs(number) < limit:
-            return format(number, spec)
-    return format(number, ".0f")
+def cost_columns(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, list[str]]]]:
+    """The costs that are known of at least one entry: of the model, then of each device by its name.
 
-
-@dataclass(frozen=True)
-class CostColumn:
-    """One cost of every entry.
-
-    Args:
-        group: What its columns have in common: the model, or a device.
-        name: What it is, with its unit if the cells have none.
-        cells: One per entry.
+    Returns:
+        Group -> columns: what it is, with its unit if the cells have none, and one cell per entry.
     """
-
-    group: str
-    name: str
-    cells: Sequence[str]
-
-
-def cost_columns(entries: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
-    """The costs that are known of at least one entry, those of devices last."""
-    costs = [entry.get("costs") or {} for entry in entries]
-    columns = [
-        CostColumn("Model", name, [text(cost.get(key)) for cost in costs])
-        for key, name, text in (
-            ("parameters", "Parameters", count),
-            ("upsampler_parameters", "of these: upsampler", count),
-            ("macs", "MACs", count),
-            ("activation_bytes", "Training activations", memory),
-        )
-    ]
+    kinds = (
+        ("parameters", "Parameters", count),
+        ("upsampler_parameters", "of these: upsampler", count),
+        ("macs", "MACs", count),
+        ("activation_bytes", "Training activations", memory),
+    )
+    groups = {MODEL: [(name, [text(costs(entry).get(key)) for entry in entries]) for key, name, text in kinds]}
     for device in devices(entries):
-        columns += _device_columns(device, [(cost.get("devices") or {}).get(device) or {} for cost in costs])
-    return [column for column in columns if set(column.cells) != {NOTHING}]
+        timed = [device_cost(entry, device) for entry in entries]
+        groups[device_name(entries, device)] = [
+            ("Latency, ms (quartiles)", [_latency(cost) for cost in timed]),
+            ("Images per second", [_three_digits(cost.get("images_per_second")) for cost in timed]),
+            ("Peak memory", [memory(cost.get("peak_bytes")) for cost in timed]),
+        ]
+    for group, columns in groups.items():
+        groups[group] = [(name, cells) for name, cells in columns if set(cells) != {NOTHING}]
+    return {group: columns for group, columns in groups.items() if columns}
+
+
+def costs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The costs of an entry; empty if they were not measured."""
+    return entry.get("costs") or {}
+
+
+def device_cost(entry: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    """What was measured of an entry on a device; empty if nothing was."""
+    return (costs(entry).get("devices") or {}).get(device) or {}
 
 
 def devices(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of all devices that anything was timed on, in the order of the first mention."""
-    return list(dict.fromkeys(key for entry in entries for key in (entry.get("costs") or {}).get("devices") or ()))
+    """Keys of all devices with timings, in the order of their first entry."""
+    return list(dict.fromkeys(key for entry in entries for key in costs(entry).get("devices") or ()))
 
 
 def image_size(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Height × width of the image that costs are of; empty if they differ or are unknown."""
-    sizes = {tuple(size) for entry in entries if (size := (entry.get("costs") or {}).get("size"))}
+    """Height × width of the image for which costs were measured; empty if sizes differ or are unknown."""
+    sizes = {tuple(size) for entry in entries if (size := costs(entry).get("size"))}
     return " × ".join(map(str, sizes.pop())) if len(sizes) == 1 else ""
 
 
 def device_name(entries: Sequence[Mapping[str, Any]], device: str) -> str:
-    """What a device is called: CPU or GPU, and what it says of itself."""
-    found = ((entry.get("costs") or {}).get("devices") or {} for entry in entries)
-    name = next((str(them[device]["name"]) for them in found if (them.get(device) or {}).get("name")), "")
+    """CPU or GPU, and the name of the device if it is known."""
+    name = next(filter(None, (device_cost(entry, device).get("name") for entry in entries)), "")
     kind = {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
     return f"{kind}, {name}" if name else kind
 
 
-def _device_columns(device: str, timed: Sequence[Mapping[str, Any]]) -> list[CostColumn]:
-    kinds: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
-        ("Latency, ms (quartiles)", _latency),
-        ("Images per second", _throughput),
-        ("Peak memory", lambda cost: memory(cost.get("peak_bytes"))),
-    )
-    return [CostColumn(device, name, [text(cost) for cost in timed]) for name, text in kinds]
-
-
 def _latency(cost: Mapping[str, Any]) -> str:
-    median, ends = milliseconds(cost.get("latency")), cost.get("quartiles")
-    return f"{median} ({NOTHING.join(map(milliseconds, ends))})" if ends and all(map(known, ends)) else median
-
-
-def _throughput(cost: Mapping[str, Any]) -> str:
-    speed = cost.get("images_per_second")
-    return NOTHING if speed is None or not math.isfinite(speed) else _three_digits(speed)
+    median, ends = _three_digits(cost.get("latency"), 1000), cost.get("quartiles")
+    if not ends or not all(map(known, ends)):
+        return median
+    return f"{median} ({NOTHING.join(_three_digits(end, 1000) for end in ends)})"

@@ -1,4 +1,4 @@
-"""What a comparison says in words, the same on the page and in Markdown: its result, its facts, its method."""
+"""The sentences of a comparison, the same on the page and in Markdown: result, facts, method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,30 +15,56 @@ def listing(items: Sequence[str]) -> str:
 
 def result(report: Mapping[str, Any]) -> str:
     """The result in a sentence: which entries differ clearly from the baseline, in which metrics."""
-    others = [entry for entry in report["entries"][1:] if _judged(report, entry)]
-    if not others:
-        return f"There is nothing to compare {report['baseline']} with yet."
+    baseline, count, verdicts = report["baseline"], len(report["metrics"]), _verdicts(report)
+    if not verdicts:
+        return f"There is nothing to compare {baseline} with yet."
     clauses = []
     for side in ("better", "worse"):
-        groups = _groups(report, others, side)
-        if groups:
-            than = f" than {report['baseline']}" if not clauses else ""
-            verb = "is" if sum(map(len, groups.values())) == 1 else "are"
-            clauses.append(
-                f"clearly {side}{than} {verb} {listing([_group(report, *group) for group in groups.items()])}"
-            )
-    unclear = [entry["name"] for entry in others if not set(_verdicts(report, entry)) & {"better", "worse"}]
+        if groups := _groups(verdicts, side):
+            than = f" than {baseline}" if not clauses else ""
+            verb = "is" if sum(len(names) for _, names in groups) == 1 else "are"
+            described = [
+                f"{listing(names)} ({'every metric' if len(metrics) == count > 1 else listing(metrics)})"
+                for metrics, names in groups
+            ]
+            clauses.append(f"clearly {side}{than} {verb} {listing(described)}")
+    unclear = [name for name, judged in verdicts if not {"better", "worse"} & set(judged.values())]
     if not clauses:
-        named = f"{unclear[0]} does not differ" if len(others) == 1 else f"none of the {len(others)} others differs"
-        return f"Nothing is clear: {named} clearly from {report['baseline']} in any metric."
+        named = f"{unclear[0]} does not differ" if len(verdicts) == 1 else f"none of the {len(verdicts)} others differs"
+        return f"Nothing is clear: {named} clearly from {baseline} in any metric."
     if unclear:
         clauses.append(f"nothing is clear for {listing(unclear)}")
     text = "; ".join(clauses)
     return f"{text[0].upper()}{text[1:]}."
 
 
+def _verdicts(report: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """(name, metric in words -> verdict) of the entries that have any difference to the baseline."""
+    judged = [
+        (entry["name"], {_spoken(metric): verdict(entry["scores"].get(metric)) for metric in report["metrics"]})
+        for entry in report["entries"][1:]
+    ]
+    return [(name, verdicts) for name, verdicts in judged if set(verdicts.values()) - {"none"}]
+
+
+def _groups(verdicts: Sequence[tuple[str, Mapping[str, str]]], side: str) -> list[tuple[tuple[str, ...], list[str]]]:
+    """(metrics, names of the entries that differ clearly in just these); those with the most metrics come first."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, judged in verdicts:
+        metrics = tuple(metric for metric, given in judged.items() if given == side)
+        if metrics:
+            groups.setdefault(metrics, []).append(name)
+    return sorted(groups.items(), key=lambda group: -len(group[0]))
+
+
+def _spoken(metric: str) -> str:
+    """The name of a metric within a sentence."""
+    name = metric_name(metric)
+    return name if any(letter.isupper() for letter in name.split()[0][1:]) else name[0].lower() + name[1:]
+
+
 def reservations(report: Mapping[str, Any]) -> list[str]:
-    """What to hold against the result: runs that are missing, seeds that nothing is known about."""
+    """Reservations about the result: missing runs, no interval over seeds."""
     texts = []
     missing = report.get("missing") or []
     if missing:
@@ -59,7 +85,7 @@ def reservations(report: Mapping[str, Any]) -> list[str]:
 
 
 def facts(report: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> value of what was compared, on what, and how often."""
+    """Name -> value: the data, the baseline, the runs and the setting."""
     data, runs = report["data"], [entry["runs"] for entry in report["entries"]]
     count = f"{runs[0]}" if len(set(runs)) == 1 else f"{min(runs)} to {max(runs)}"
     images = f"{data['images']:,} images" if data["images"] != 1 else "1 image"
@@ -73,13 +99,17 @@ def facts(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def notes(report: Mapping[str, Any]) -> list[str]:
-    """How to read the intervals and the scores, in plain sentences."""
-    texts = [*_intervals(report), _clear(report), _comparisons(report)]
-    texts.append(
+    """How to read the intervals and the scores."""
+    ends = "its interval over images and its interval over seeds both leave"
+    texts = [
+        *_intervals(report),
+        "A difference is called clear, ▲ better or ▼ worse, if "
+        f"{ends if any(_seed_intervals(report)) else 'its interval over images leaves'} out zero.",
+        _comparisons(report),
         "Scores are shares in per cent, differences are percentage points; sd is the standard deviation between runs. "
         "Boundary IoU is that of Cheng et al. (CVPR 2021); the trimap curve scores only the pixels at most so many "
-        "pixels away from a border between true classes."
-    )
+        "pixels away from a border between true classes.",
+    ]
     missing = report.get("missing") or []
     if len(missing) > _LISTED:
         texts.append(f"Missing runs: {listing(missing)}.")
@@ -87,52 +117,23 @@ def notes(report: Mapping[str, Any]) -> list[str]:
 
 
 def made(report: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> value of what the numbers were made with; empty where nothing is known."""
+    """Name -> value: versions, hardware and commit, as far as they are known."""
     made_with = report.get("made") or {}
-    others = {"hardware": made_with.get("hardware"), "commit": made_with.get("commit")}
-    return {name: str(value) for name, value in ((made_with.get("versions") or {}) | others).items() if value}
+    values = (made_with.get("versions") or {}) | {name: made_with.get(name) for name in ("hardware", "commit")}
+    return {name: str(value) for name, value in values.items() if value}
 
 
-def _scores(report: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
-    return [entry["scores"].get(metric) for metric in report["metrics"]]
-
-
-def _verdicts(report: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    return [verdict(score) for score in _scores(report, entry)]
-
-
-def _judged(report: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    return any(change(score) for score in _scores(report, entry))
+def _changes(report: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
+    """The known differences in all metrics, for every entry but the baseline."""
+    return [
+        [difference for metric in report["metrics"] if (difference := change(entry["scores"].get(metric)))]
+        for entry in report["entries"][1:]
+    ]
 
 
 def _seed_intervals(report: Mapping[str, Any]) -> list[bool]:
     """Whether there is an interval over seeds, for every entry that is compared."""
-    found = [[change(score) for score in _scores(report, entry)] for entry in report["entries"][1:]]
-    return [any(it.get("seeds") for it in them if it) for them in found if any(them)]
-
-
-def _groups(
-    report: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], side: str
-) -> dict[tuple[str, ...], list[str]]:
-    """Metrics in which a difference is clear -> names of the entries that differ in just these; most metrics first."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for entry in entries:
-        metrics = tuple(metric for metric in report["metrics"] if verdict(entry["scores"].get(metric)) == side)
-        if metrics:
-            groups.setdefault(metrics, []).append(entry["name"])
-    return dict(sorted(groups.items(), key=lambda group: -len(group[0])))
-
-
-def _group(report: Mapping[str, Any], metrics: tuple[str, ...], names: Sequence[str]) -> str:
-    """`a and b (mIoU and boundary IoU)`."""
-    every = len(metrics) == len(report["metrics"]) > 1
-    return f"{listing(names)} ({'every metric' if every else listing([spoken(metric) for metric in metrics])})"
-
-
-def spoken(metric: str) -> str:
-    """The name of a metric within a sentence."""
-    name = metric_name(metric)
-    return name if any(letter.isupper() for letter in name.split()[0][1:]) else name[0].lower() + name[1:]
+    return [any(it.get("seeds") for it in differences) for differences in _changes(report) if differences]
 
 
 def _intervals(report: Mapping[str, Any]) -> list[str]:
@@ -157,23 +158,14 @@ def _intervals(report: Mapping[str, Any]) -> list[str]:
     return [images, seeds, both]
 
 
-def _clear(report: Mapping[str, Any]) -> str:
-    if not any(_seed_intervals(report)):
-        return "A difference is called clear, ▲ better or ▼ worse, if its interval over images leaves out zero."
-    return (
-        "A difference is called clear, ▲ better or ▼ worse, if its interval over images and its interval over seeds "
-        "both leave out zero."
-    )
-
-
 def _comparisons(report: Mapping[str, Any]) -> str:
-    """That some differences look clear by chance where many are judged."""
-    judged = [score for entry in report["entries"][1:] for score in _scores(report, entry) if change(score)]
-    if len(judged) < 2:
+    """A warning of multiple comparisons; empty if there is at most one."""
+    count = sum(map(len, _changes(report)))
+    if count < 2:
         return ""
     return (
-        f"{len(judged)} differences are judged in the first table alone, each by itself: were there none at all, an "
+        f"{count} differences are judged in the first table alone, each by itself: were there none at all, an "
         f"interval of {100 * report['level']:g} % would still leave out zero in about "
-        f"{len(judged) * (1 - report['level']):.2g} of them, so a single clear one is a hint, a pattern is a finding. "
+        f"{count * (1 - report['level']):.2g} of them, so a single clear one is a hint, a pattern is a finding. "
         "Classes and trimaps are more comparisons still."
     )

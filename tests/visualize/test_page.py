@@ -4,7 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from offstride.visualize.embed import data_uri
+from offstride.visualize.page import data_uri
 
 
 def decode(uri):
