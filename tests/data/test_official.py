@@ -9,7 +9,7 @@ from PIL import Image
 
 from official_trees import STUFF_NUMBERS, VOC_VALUES, WRITERS, raw, write_list, write_mask, write_mat, write_tree
 from offstride.data import OFFICIAL, FileDataset, Joined, LabelMaps, Streets, build_dataset
-from offstride.data.catalog_voc import CONTEXT_IDS
+from offstride.data.pascal_context import CONTEXT_IDS
 
 SIZE = (48, 64)
 

@@ -210,29 +210,17 @@ def _spans(values: np.ndarray) -> str:
     return ", ".join("-".join(map(str, span)) for span in spans)
 
 
-CAMVID = ClassSet(
-    names=(
-        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
-    ),
-    palette=(
-        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0), (192, 128, 128),
-        (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
-    ),
-    ignore_values=(11,),
-    thin=("Pole", "SignSymbol"),
-)  # fmt: skip
+def bundled_classes(name: str) -> ClassSet:
+    """The class set of a class file in the folder `classes`."""
+    return ClassSet.from_file(Path(__file__).with_name("classes") / f"{name}.json")
+
+
+CAMVID = bundled_classes("camvid")
 """CamVid in eleven classes and void (value 11), as reduced for SegNet (Badrinarayanan et al., PAMI 2017).
 
 Thin are the classes that stand on posts: poles are a few pixels wide in 360 rows of 480, and sign regions are small and
 hang on such poles. Pedestrians and cyclists are small, but compact.
 """
 
-STREETS = ClassSet(
-    names=("sky", "building", "road", "pavement", "tree", "car", "person", "pole", "sign"),
-    palette=(
-        (112, 168, 220), (150, 92, 78), (104, 78, 128), (214, 132, 196), (86, 142, 58), (32, 60, 168), (220, 36, 72),
-        (240, 212, 96), (255, 132, 20),
-    ),
-    thin=("pole", "sign"),
-)  # fmt: skip
+STREETS = bundled_classes("streets")
 """The rendered street scenes of `offstride.data.Streets`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_cityscapes import CITYSCAPES_19
+from offstride.data.catalog_published import CITYSCAPES_19
 from offstride.data.layout import Matching, Pair, find_folder, read_pair
 from offstride.data.official import OfficialSet, match_listed
 from offstride.ops.labels import IGNORE_INDEX

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_coco import COCO_STUFF_10K, COCO_STUFF_164K
+from offstride.data.catalog_published import COCO_STUFF_10K, COCO_STUFF_164K
 from offstride.data.layout import Matching, Pair, find_folder, match_folders, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from offstride.data.catalog_coco import COCO_IN_VOC
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import VOC
 from offstride.data.layout import Matching, Pair, find_folder
 from offstride.data.official import OfficialSet, match_listed
 from offstride.ops.labels import IGNORE_INDEX
@@ -24,6 +23,12 @@ PIXELS = 1000
 """Images with no more pixels of the 20 objects are left out."""
 
 _YEARS = (2017, 2014)
+
+COCO_IN_VOC = {
+    5: 1, 2: 2, 16: 3, 9: 4, 44: 5, 6: 6, 3: 7, 17: 8, 62: 9, 21: 10, 67: 11, 18: 12, 19: 13, 4: 14, 1: 15, 64: 16,
+    20: 17, 63: 18, 7: 19, 72: 20,
+}  # fmt: skip
+"""Category id of COCO to class index of PASCAL VOC, for its 20 objects."""
 
 
 class CocoObjects:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_voc import CONTEXT_IDS, PASCAL_CONTEXT_59, PASCAL_CONTEXT_60
+from offstride.data.catalog_published import PASCAL_CONTEXT_59, PASCAL_CONTEXT_60
 from offstride.data.layout import Matching, Pair, find_folder, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list
@@ -26,6 +26,14 @@ from offstride.data.voc import voc_folder
 
 _SUFFIXES = {"59_context_labels": ".png", "SegmentationClassContext": ".png", "trainval": ".mat"}
 _CATEGORIES = 459
+
+CONTEXT_IDS = (
+    2, 23, 25, 31, 34, 45, 59, 65, 72, 98, 397, 113, 207, 258, 284, 308, 347, 368, 416, 427, 9, 18, 22, 33, 44, 46, 68,
+    80, 85, 104, 115, 144, 158, 159, 162, 187, 189, 220, 232, 259, 260, 105, 296, 355, 295, 324, 326, 349, 354, 360,
+    366, 19, 415, 420, 424, 440, 445, 454, 458,
+)  # fmt: skip
+"""The numbers of the 59 classes among the 459 categories of `labels.txt`, where three of them have another name:
+diningtable is table (397), clothes is cloth (80), bedcloth is bedclothes (19)."""
 
 
 def find_context(root: Path, split: str) -> Matching:

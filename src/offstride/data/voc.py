@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import VOC
 from offstride.data.layout import Matching, Pair, files_in, find_folder, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list

@@ -1,6 +1,7 @@
 """Which of the given files is which archive."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from offstride.data.prepare.archives import Archive
@@ -23,8 +24,7 @@ def find_archives(archives: Sequence[Archive], given: Sequence[Path]) -> dict[Ar
     for path in given:
         if not path.exists():
             raise ValueError(f"from: {path} does not exist")
-        matches = _in_folder(archives, path) if path.is_dir() else _file(archives, path)
-        for archive, match in matches:
+        for archive, match in _matches(archives, path):
             if archive in paths and not paths[archive].samefile(match):
                 raise ValueError(f"from: expected {archive.name} once, got {paths[archive]} and {match}")
             paths[archive] = match
@@ -33,25 +33,18 @@ def find_archives(archives: Sequence[Archive], given: Sequence[Path]) -> dict[Ar
     return {archive: paths[archive] for archive in archives if archive in paths}
 
 
-def _file(archives: Sequence[Archive], path: Path) -> list[tuple[Archive, Path]]:
-    matches = [(archive, path) for archive in archives if archive.is_named(path.name)]
-    if not matches:
-        raise ValueError(f"from: expected a file named {_names(archives)}, got {path}")
-    return matches
-
-
-def _in_folder(archives: Sequence[Archive], folder: Path) -> list[tuple[Archive, Path]]:
-    matches = [
-        (archive, path)
-        for path in sorted(folder.iterdir())
-        if path.is_file()
-        for archive in archives
-        if archive.is_named(path.name)
-    ]
+def _matches(archives: Sequence[Archive], path: Path) -> list[tuple[Archive, Path]]:
+    """The archives that a file is, or that lie in a folder; the first unpacked copy where there are none."""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    matches = [(archive, file) for file in files for archive in archives if fnmatch(file.name, archive.name)]
+    if not path.is_dir():
+        if not matches:
+            raise ValueError(f"from: expected a file named {_names(archives)}, got {path}")
+        return matches
     copies = [
         (archive, copy)
         for archive in archives
-        for copy in (folder, *sorted(folder.iterdir()))
+        for copy in (path, *sorted(path.iterdir()))
         if archive.folder and (copy / archive.folder).is_dir()
     ]
     return matches or copies[:1]
