@@ -44,8 +44,7 @@ def _match(images: Path, labels: Path, truth: str, names: list[str]) -> Matching
         city = name.rsplit("_", 2)[0]
         files = [labels / city / f"{name}_{truth}_{kind}.png" for kind in _KINDS]
         entries.append((name, [images / city / f"{name}{_IMAGE}"], files))
-    matching = match_listed(entries)
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+    return match_listed(entries, _read)
 
 
 def _cities(folder: Path, suffix: str) -> list[Path]:

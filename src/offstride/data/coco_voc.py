@@ -93,9 +93,8 @@ def find_coco_voc(root: Path, split: str) -> Matching:
     files, objects = _read_objects(path)
     chosen = {name for name, (size, text) in objects.items() if _shows_enough(json.loads(text), size)}
     names = [name for name in files if name in chosen]
-    matching = match_listed((name, [folder / files[name]], [path]) for name in names)
     read = CocoObjects({name: objects[name] for name in names})
-    return Matching(matching.pairs, missing=matching.missing, read=read)
+    return match_listed(((name, [folder / files[name]], [path]) for name in names), read)
 
 
 def _read_objects(path: Path) -> tuple[dict[str, str], dict[str, tuple[tuple[int, int], str]]]:

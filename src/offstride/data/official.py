@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from offstride.data.catalog import ClassSet
 from offstride.data.files import FileDataset
-from offstride.data.layout import Matching, Pair, check_complete, check_root
+from offstride.data.layout import Matching, Pair, check_complete, check_root, read_pair
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,16 @@ class OfficialSet:
         return FileDataset(matching.pairs, self.classes, matching.read)
 
 
-def match_listed(entries: Iterable[tuple[str, Iterable[Path], Iterable[Path] | None]]) -> Matching:
+def match_listed(
+    entries: Iterable[tuple[str, Iterable[Path], Iterable[Path] | None]],
+    read: Callable[[Pair], np.ndarray] = read_pair,
+) -> Matching:
     """Match files that a list names.
 
     Args:
-        entries: Name, where its image may lie, and where its label may lie, in order of preference; None for images
-            whose labels are not public.
+        entries: Name, possible paths of its image, and possible paths of its label, in order of preference; None for
+            images whose labels are not public.
+        read: From a pair to the values of its label.
     """
     folders = _Folders()
     pairs, without_label, missing = [], [], []
@@ -77,7 +83,7 @@ def match_listed(entries: Iterable[tuple[str, Iterable[Path], Iterable[Path] | N
             without_label.append(image)
         else:
             pairs.append(Pair(name, image, label))
-    return Matching(tuple(pairs), without_label=tuple(without_label), missing=tuple(missing))
+    return Matching(tuple(pairs), without_label=tuple(without_label), missing=tuple(missing), read=read)
 
 
 def read_list(path: Path) -> list[str]:

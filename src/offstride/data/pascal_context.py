@@ -43,10 +43,8 @@ def find_context(root: Path, split: str) -> Matching:
     derived = voc / "ImageSets" / "SegmentationContext" / f"{split}.txt"
     names = read_list(derived if derived.is_file() else voc / "ImageSets" / "Main" / f"{split}.txt")
     suffix = _SUFFIXES[folder.name]
-    matching = match_listed(
-        (name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names
-    )
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+    entries = ((name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names)
+    return match_listed(entries, _read)
 
 
 def _label_folder(voc: Path, root: Path) -> Path:
