@@ -11,9 +11,7 @@ from offstride.data.join import Joined
 from offstride.data.registry import OFFICIAL
 from offstride.data.sample import SampleSet
 from offstride.data.shards import ShardedDataset
-from offstride.data.streets import Streets
-
-_SPLITS = ("train", "val", "test")
+from offstride.data.streets import SPLITS, Streets
 
 
 class Source(NamedTuple):
@@ -83,8 +81,8 @@ def _open(
     source = DATASETS[name]
     if source.open is None:
         _refuse(name, root=root)
-        if split not in _SPLITS:
-            raise ValueError(f"split: expected one of {_SPLITS} for {name!r}, got {split!r}")
+        if split not in SPLITS:
+            raise ValueError(f"split: expected one of {SPLITS} for {name!r}, got {split!r}")
         default = 2000 if split == "train" else 200
         return Streets(default if count is None else count, size or (192, 256), seed, split)
     _refuse(name, count=count, size=size)

@@ -35,12 +35,8 @@ def find_cityscapes(root: Path, split: str) -> Matching:
     labelled = {
         path.name.removesuffix(f"_{truth}_{kind}.png") for kind in _KINDS for path in _cities(labels, f"_{kind}.png")
     }
-    return _match(images, labels, truth, sorted({*pictured, *labelled}))
-
-
-def _match(images: Path, labels: Path, truth: str, names: list[str]) -> Matching:
     entries = []
-    for name in names:
+    for name in sorted({*pictured, *labelled}):
         city = name.rsplit("_", 2)[0]
         files = [labels / city / f"{name}_{truth}_{kind}.png" for kind in _KINDS]
         entries.append((name, [images / city / f"{name}{_IMAGE}"], files))

@@ -1,5 +1,7 @@
 """Image and mask files to arrays: every common kind of file in, one kind of array out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,11 +67,17 @@ def read_mask(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
 
 def _open(path: str | Path, file: BinaryIO | None) -> Image.Image:
     """The decoded file, turned upright."""
+    with decoding(path), Image.open(path if file is None else file) as image:
+        ImageOps.exif_transpose(image, in_place=True)  # loads all of it
+        return image
+
+
+@contextmanager
+def decoding(path: str | Path) -> Iterator[None]:
+    """Turn every error of a decoder into a `ValueError` that names the path: they raise whatever occurs to them."""
     try:
-        with Image.open(path if file is None else file) as image:
-            ImageOps.exif_transpose(image, in_place=True)  # loads all of it
-            return image
+        yield
     except FileNotFoundError as error:
         raise ValueError(f"file {path}: does not exist") from error
-    except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
+    except Exception as error:
         raise ValueError(f"file {path}: cannot be decoded ({error})") from error

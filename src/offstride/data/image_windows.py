@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from offstride.data.decode import read_image
+from offstride.data.decode import decoding, read_image
 from offstride.data.png_rows import PngRows
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
@@ -76,20 +76,12 @@ def _open(path: Path) -> PngRows | Image.Image | np.ndarray:
 
 def _decode(path: Path) -> Image.Image | np.ndarray:
     with _any_size():
-        try:
-            with Image.open(path) as image:
-                if image.mode == "RGB" and "transparency" not in image.info and _is_upright(image):
-                    image.load()
-                    return image
-        except FileNotFoundError as error:
-            raise ValueError(f"file {path}: does not exist") from error
-        except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
-            raise ValueError(f"file {path}: cannot be decoded ({error})") from error
+        with decoding(path), Image.open(path) as image:
+            plain = image.mode == "RGB" and "transparency" not in image.info
+            if plain and image.getexif().get(_ORIENTATION, 1) == 1:  # upright
+                image.load()
+                return image
         return read_image(path)
-
-
-def _is_upright(image: Image.Image) -> bool:
-    return image.getexif().get(_ORIENTATION, 1) == 1
 
 
 @contextmanager

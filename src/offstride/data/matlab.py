@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from offstride.data.decode import decoding
+
 
 def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
     """Variables of a MATLAB file (up to version 7) as arrays of at least two axes.
@@ -16,12 +18,8 @@ def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
     """
     from scipy.io import loadmat  # imported here: it takes half a second
 
-    try:
+    with decoding(path):
         variables = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"file {path}: does not exist") from error
-    except Exception as error:  # the parser raises whatever it stumbles over
-        raise ValueError(f"file {path}: cannot be decoded ({error})") from error
     if required not in variables:
         raise ValueError(f"file {path}: expected the variable {required}, which is missing")
     return variables

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offstride.data.prepare.archives import Archive, archives_of
+from offstride.data.prepare.archives import Archive, archives_of, find_archives
 from offstride.data.prepare.check import check_archive
-from offstride.data.prepare.find import find_archives
 from offstride.data.prepare.journal import Journal
 from offstride.data.prepare.unpack import survey, unpack
 

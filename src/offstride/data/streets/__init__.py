@@ -10,7 +10,7 @@ from offstride.data.streets.canvas import Canvas
 from offstride.data.streets.develop import develop
 from offstride.data.streets.scene import draw_scene, paint_scene
 
-__all__ = ["Streets"]
+__all__ = ["SPLITS", "Streets"]
 
 SPLITS = ("train", "val", "test")
 KEEP_BYTES = 256 << 20

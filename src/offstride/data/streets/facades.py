@@ -1,7 +1,7 @@
 """Facades: walls with windows, doors, balconies and shops, drawn as functions of metres along and above the ground."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ COARSE = 0.22
 """Metres per pixel from which on doors and shops are left out."""
 
 Style = Literal["suburb", "town", "city"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
