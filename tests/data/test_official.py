@@ -289,9 +289,9 @@ def test_other_distributions_of_pascal_context(tmp_path):
                 voc / "SegmentationClassContext" / f"{sample}.png", np.array(translated(authors, by_number, default=0))
             )
         for folder in (root / "59_context_labels", voc / "SegmentationClassContext"):
-            found = build_dataset(name, "train", root=root)
-            assert found.label_file(0).parent == folder
-            assert [found.label(index).tolist() for index in range(3)] == expected
+            converted = build_dataset(name, "train", root=root)
+            assert converted.label_file(0).parent == folder
+            assert [converted.label(index).tolist() for index in range(3)] == expected
             shutil.rmtree(folder)
 
 

@@ -62,8 +62,8 @@ def test_wrong_checksum(tmp_path, published):
     data = bytearray((published / ADE).read_bytes())
     data[60] ^= 1
     (published / ADE).write_bytes(data)
-    found = hashlib.sha256(data).hexdigest()
-    with pytest.raises(ValueError, match=f"archive .*{ADE}: expected sha256 [0-9a-f]{{64}} .*, got {found}: damaged"):
+    digest = hashlib.sha256(data).hexdigest()
+    with pytest.raises(ValueError, match=f"archive .*{ADE}: expected sha256 [0-9a-f]{{64}} .*, got {digest}: damaged"):
         prepare(tmp_path)
     assert nothing_unpacked(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Datasets that lie in folders or are drawn, their classes, and the way from a sample to a training stream."""
+"""Datasets in folders, shards or drawn, their classes, transforms, checks and streams of training samples."""
 
 from offstride.data.audit import audit_dataset, audit_folder
 from offstride.data.build import build_dataset

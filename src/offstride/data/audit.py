@@ -116,7 +116,7 @@ def _audit(
 
 @dataclass
 class _Finding:
-    """What one pair of files holds."""
+    """The contents of one pair of files."""
 
     pair: Pair
     image: Size | None = None
@@ -174,7 +174,7 @@ def _add(audit: SplitAudit, finding: _Finding, classes: ClassSet) -> None:
 
 
 def _label_name(pair: Pair) -> str:
-    """The label file; with the name of the sample where one file holds the labels of many."""
+    """The label file, with the name of the sample if one file holds all labels."""
     if pair.label is None or pair.label.suffix != ".json":
         return str(pair.label)
     return f"{pair.label}, {pair.name}"

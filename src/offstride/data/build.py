@@ -1,4 +1,4 @@
-"""Datasets by name, as recipes and the command line ask for them."""
+"""Opens datasets by the names of recipes and the command line."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,8 +18,8 @@ class Source(NamedTuple):
     """A data set as `build_dataset` opens it.
 
     Attributes:
-        open: From a folder and a split to the samples; None for what is drawn.
-        classes: The classes, where they are known without the files.
+        open: From a folder and a split to the samples; None for drawn scenes.
+        classes: The classes, if they are known without the files.
         joins: Splits that consist of others: name to their names, joined by `+`.
     """
 
@@ -35,7 +35,7 @@ DATASETS: dict[str, Source] = {
     **{name: Source(official.open, official.classes, official.joins) for name, official in OFFICIAL.items()},
     "streets": Source(None, STREETS),
 }
-"""What recipes and commands know by name; a further data set is a line here."""
+"""The data sets of recipes and commands by name; a new data set is one more line."""
 
 
 def build_dataset(
@@ -47,24 +47,24 @@ def build_dataset(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> SampleSet:
-    """Open a dataset that lies in folders, or make one that is drawn.
+    """Open a dataset.
 
     Args:
-        name: `"folder"`, `"camvid"` and `"shards"` lie in `root`, see `FolderDataset`, `CamVid` and `ShardedDataset`;
-            so do the published ones, in the folders that their archives unpack to: `"voc2012"`, `"pascal_context59"`,
-            `"pascal_context60"`, `"ade20k"`, `"cityscapes"`, `"coco_stuff10k"`, `"coco_stuff164k"`, `"coco_voc"`;
-            `"streets"` is drawn, see `Streets`.
-        split: `"train"`, `"val"`, `"test"` or another split of this dataset; a `+` joins splits of any. For `"folder"`
+        name: `"folder"`, `"camvid"` and `"shards"` are read from `root`, see `FolderDataset`, `CamVid` and
+            `ShardedDataset`; so are the published ones, in the folders that their archives unpack to: `"voc2012"`,
+            `"pascal_context59"`, `"pascal_context60"`, `"ade20k"`, `"cityscapes"`, `"coco_stuff10k"`,
+            `"coco_stuff164k"`, `"coco_voc"`; `"streets"` is drawn, see `Streets`.
+        split: `"train"`, `"val"`, `"test"` or another split of this dataset; `+` joins several splits. For `"folder"`
             any that exists, or None where there are none.
-        root: Where the files lie; not for `"streets"`.
+        root: Folder of the files; not for `"streets"`.
         count: Number of drawn scenes, by default 2000 for `"train"` and 200 otherwise; only for `"streets"`.
         size: (height, width) of drawn scenes, by default (192, 256); only for `"streets"`.
         seed: Of the drawn scenes; files do not depend on it.
 
     Raises:
-        ValueError: When the name or split is unknown, an argument is missing or means nothing to this dataset, or files
-            are missing. Of splits whose labels are not public (test of VOC, ADE20K, Cityscapes) only names and images
-            can be had, see `FileDataset`.
+        ValueError: When the name or split is unknown, an argument is missing or does not apply to this dataset, or
+            files are missing. Splits whose labels are not public (test of VOC, ADE20K, Cityscapes) have only names and
+            images, see `FileDataset`.
     """
     if name not in DATASETS:
         raise ValueError(f"name: expected one of {tuple(DATASETS)}, got {name!r}")
@@ -92,7 +92,7 @@ def _open(
 
 
 def _refuse(name: str, **arguments: object) -> None:
-    """Raise a `ValueError` for the first argument that is given: it would silently do nothing."""
+    """Raise a `ValueError` for the first argument that is given although it does not apply."""
     for argument, value in arguments.items():
         if value is not None:
             raise ValueError(f"{argument}: expected none for {name!r}, got {value!r}")

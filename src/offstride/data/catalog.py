@@ -1,7 +1,7 @@
 """Class sets: the names, colours and mask-file values of a dataset's classes.
 
-Inside the library a label is a class index 0 … n - 1, or `IGNORE_INDEX`. Mask files use whatever values their makers
-chose; a `ClassSet` knows both and translates.
+Inside the library a label is a class index 0 … n - 1, or `IGNORE_INDEX`. Mask files of other makers use other values;
+a `ClassSet` translates between them.
 """
 
 import json
@@ -180,7 +180,7 @@ def _is_integer(value: object, stop: int) -> bool:
 
 
 def _as_tuple(value: object) -> tuple[Any, ...]:
-    """The elements of a list, or the one value that stands for a list of one."""
+    """The elements of a list, or a single value as a tuple."""
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
@@ -200,7 +200,7 @@ def _translate(argument: str, array: np.ndarray, table: np.ndarray) -> np.ndarra
 
 
 def _spans(values: np.ndarray) -> str:
-    """Ascending integers for people: `0-10, 255`."""
+    """Ascending integers in short: `0-10, 255`."""
     spans: list[list[int]] = []
     for value in values.tolist():
         if spans and value == spans[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""Image and mask files to arrays: every common kind of file in, one kind of array out."""
+"""Decodes image and mask files of all common formats to arrays."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ _ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole image file.
 
-    Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is brought to 8 bits, the EXIF
+    Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is reduced to 8 bits, the EXIF
     orientation is applied.
 
     Args:
-        path: Where the file lies.
-        file: What to read instead, already open; `path` then only names it in messages.
+        path: The file.
+        file: An open file to read instead; `path` then only names it in messages.
 
     Returns:
         `(H, W, 3)` uint8, RGB.
@@ -50,8 +50,8 @@ def read_mask(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole one-channel mask file; palette files give their indices.
 
     Args:
-        path: Where the file lies.
-        file: What to read instead, already open; `path` then only names it in messages.
+        path: The file.
+        file: An open file to read instead; `path` then only names it in messages.
 
     Returns:
         `(H, W)` mask-file values: uint8, uint16, int32 or bool.
@@ -74,7 +74,7 @@ def _open(path: str | Path, file: BinaryIO | None) -> Image.Image:
 
 @contextmanager
 def decoding(path: str | Path) -> Iterator[None]:
-    """Turn every error of a decoder into a `ValueError` that names the path: they raise whatever occurs to them."""
+    """Turn every error of a decoder, of whatever type, into a `ValueError` that names the path."""
     try:
         yield
     except FileNotFoundError as error:

@@ -17,14 +17,14 @@ from offstride.data.sample import Sample
 class FileDataset(Dataset[Sample]):
     """Pairs of an image file and a label.
 
-    Test splits whose labels are not public have pairs without a label. Their images can be had by `image`; indexing and
-    `label` raise a `ValueError` for them, so that nobody trains on or scores against labels that do not exist.
+    Test splits whose labels are not public have pairs without a label. For them `image` returns the image; indexing and
+    `label` raise a `ValueError`.
 
     Args:
         pairs: The files of each sample.
-        classes: What the label values mean.
-        read: From a pair to the values of its label, `(H, W)` integers that `classes` translates; by default its label
-            is a mask file.
+        classes: Meaning of the label values.
+        read: From a pair to the values of its label, `(H, W)` integers that `classes` translates; reads a mask file by
+            default.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FileDataset(Dataset[Sample]):
         return Sample(image, label, pair.name)
 
     def image(self, index: int) -> Tensor:
-        """The image of a sample: `(3, H, W)` uint8, RGB, channels last in memory: so resizing is fast on it."""
+        """The image of a sample: `(3, H, W)` uint8, RGB, channels last in memory, which resizes fast."""
         return torch.from_numpy(read_image(self._pairs[index].image)).permute(2, 0, 1)
 
     def label(self, index: int) -> Tensor:
@@ -87,7 +87,7 @@ class FileDataset(Dataset[Sample]):
         return pair.label
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """Path, size and time of change of the label file, and the name of the sample."""
+        """Path, size and modification time of the label file, and the name of the sample."""
         path = self.label_file(index)
         status = path.stat()
         return str(path.resolve()), status.st_size, status.st_mtime_ns, self._pairs[index].name

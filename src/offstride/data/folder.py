@@ -1,4 +1,4 @@
-"""Datasets that lie in two folders, matched by their stems."""
+"""Datasets in two folders, matched by the stems of the files."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ class FolderDataset(FileDataset):
 
     Args:
         root: Folder that holds `images` and `labels` (or `masks`).
-        split: Subfolder of both; None when the files lie in them directly.
-        classes: What the mask values mean; by default read from `classes.json`, `.yaml` or `.yml` in `root`.
+        split: Subfolder of both; None when the files are in them directly.
+        classes: Meaning of the mask values; by default read from `classes.json`, `.yaml` or `.yml` in `root`.
 
     Raises:
         ValueError: When a folder is missing or empty, an image lacks its mask or a mask its image, or no classes are

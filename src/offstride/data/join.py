@@ -51,7 +51,7 @@ class DatasetView(Dataset[Sample]):
         return self._maps[part][place]
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """What changes when the label does."""
+        """Values that change with the label; computed without decoding it where the part can do so."""
         part, place = self._place(index)
         return (self._maps[part].stamp(place),)
 

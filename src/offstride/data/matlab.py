@@ -1,4 +1,4 @@
-"""MATLAB files, in which several data sets keep their labels."""
+"""MATLAB files with labels."""
 
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
 
 
 def label_map(path: Path, array: object) -> np.ndarray:
-    """A label map of MATLAB as integers: its numbers are floating-point unless somebody cared.
+    """A label map of MATLAB, whose numbers are often floating-point, as integers.
 
     Raises:
-        ValueError: Naming the path, when it is no matrix of whole numbers.
+        ValueError: Naming the path, when it is not a matrix of whole numbers.
     """
     values = np.asarray(array)
     if values.ndim != 2 or values.dtype.kind not in "uibf" or (values.dtype.kind == "f" and (values % 1).any()):

@@ -1,4 +1,4 @@
-"""Published data sets, in the folders that their archives unpack to."""
+"""Published data sets in the folders of their archives."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ class OfficialSet:
     """A published data set.
 
     Attributes:
-        name: As recipes and the command line call it.
+        name: Its name in recipes and on the command line.
         classes: Names, colours, label values and ignored values.
         counts: Number of images of each split; None where no exact number is published.
-        find: From the root folder and a split to its files; a `ValueError` where the folders or lists are missing.
+        find: From the root folder and a split to its files; a `ValueError` if folders or lists are missing.
         joins: Splits that consist of others: name to their names, joined by `+`.
         unlabelled: Splits whose labels are not public.
     """
@@ -37,7 +37,7 @@ class OfficialSet:
         return (*self.counts, *self.joins)
 
     def match(self, root: Path, split: str) -> Matching:
-        """The files of one split that is no join, complete or not.
+        """The files of one split that does not join others, complete or not.
 
         Raises:
             ValueError: When there is no such split, or its folders or lists are missing.
@@ -49,7 +49,7 @@ class OfficialSet:
         return self.find(root, split)
 
     def open(self, root: str | Path, split: str | None) -> FileDataset:
-        """Open one split that is no join.
+        """Open one split that does not join others.
 
         Raises:
             ValueError: As `match` does, and when images or labels are missing.
@@ -101,7 +101,7 @@ def read_list(path: Path) -> list[str]:
 
 
 class _Folders:
-    """Which files exist; each folder is listed once, which is much faster than asking for every file."""
+    """Existing files; each folder is listed once, which is much faster than testing every file."""
 
     def __init__(self) -> None:
         self._names: dict[Path, set[str]] = {}

@@ -1,6 +1,6 @@
 """PASCAL Context: every pixel of the images of VOC 2010 (Mottaghi et al., CVPR 2014), in 59 classes or with background.
 
-Three distributions are read, the first one that is found in `VOC2010` or in the root:
+Three distributions are read, the first that exists in `VOC2010` or in the root:
 
 - `59_context_labels/NAME.png`: the 59 classes of the authors; 0 is everything else, 1 … 59 follow their
   `59_labels.txt`;

@@ -15,14 +15,14 @@ _SHOWN: WeakKeyDictionary[SampleSet, np.ndarray] = WeakKeyDictionary()
 
 
 class Repeated(DatasetView):
-    """A dataset in which images that show one of some classes are listed several times.
+    """A dataset that repeats the images of some classes.
 
-    The samples come in their order, and then those that show one of the classes, `times` - 1 times.
+    All samples in their order, followed by those that show one of the classes, `times` - 1 times.
 
     Args:
         dataset: Labelled images.
         classes: Names of hard classes; DeepLabv3 takes bicycle, chair, diningtable, pottedplant and sofa, twice.
-        times: How often their images are listed.
+        times: How often their images appear.
         progress: Progress callback: `progress(labels read, all labels)` after each label.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From any data set to the shards that `ShardedDataset` reads."""
+"""Writes data sets as shards for `ShardedDataset`."""
 
 import io
 import json
@@ -22,7 +22,7 @@ Place = list[int]
 
 @dataclass
 class _Written:
-    """What lies in finished shards."""
+    """Contents of the finished shards."""
 
     shards: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
@@ -39,16 +39,16 @@ def write_shards(
 ) -> Path:
     """Write a data set as shards, or finish writing it.
 
-    Image files are copied byte by byte; images of sets that are not files become PNG. Labels become PNG files of class
-    indices. A shard is written under a hidden name and renamed when it is complete, the index comes last: this can be
-    stopped at any time, and goes on after the last complete shard when it is called again.
+    Image files are copied unchanged; images of sets that are not files become PNG. Labels become PNG files of class
+    indices. Shards are written atomically and the index last: this can be stopped at any time, and continues after the
+    last complete shard when it is called again.
 
     Args:
         dataset: One split.
         root: Folder for the shards; several splits of one data set share it.
         split: Name of the split.
         shard_bytes: A shard ends with the first sample that reaches this size.
-        progress: Called with the samples written and their total.
+        progress: Progress callback: `progress(samples written, all samples)`.
 
     Returns:
         Path of the index.
@@ -80,7 +80,7 @@ def write_shards(
 
 
 def _write_classes(root: Path, classes: ClassSet) -> None:
-    """Labels are written as class indices: the classes keep their names, not the values of their files."""
+    """Write the class file: mask values are class indices in shards."""
     plain = replace(classes, values=tuple(range(len(classes))), ignore_values=(IGNORE_INDEX,))
     path = root / "classes.json"
     if path.exists() and ClassSet.from_file(path) != plain:
@@ -89,7 +89,7 @@ def _write_classes(root: Path, classes: ClassSet) -> None:
 
 
 def _finished(root: Path, split: str | None) -> _Written:
-    """What an earlier call has finished; complete shards have their names, the others are written again."""
+    """The complete shards of an earlier call."""
     written = _Written()
     while (path := root / f"{split or 'all'}-{len(written.shards):06}.tar").exists():
         try:
@@ -116,7 +116,7 @@ def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -
 
 def _encoded(dataset: SampleSet, index: int) -> tuple[str, bytes, str, bytes]:
     """Name, image file and its suffix, and label file."""
-    sample = dataset[index]  # decodes both: what cannot be read is found now rather than while training
+    sample = dataset[index]  # decodes both: errors occur now rather than while training
     find = getattr(dataset, "image_file", None)
     path = None if find is None else find(index)
     if path is not None:

@@ -21,14 +21,14 @@ class Archive:
 
     Attributes:
         name: Its official name; it may hold the wildcard `*` where there is none.
-        splits: Splits that cannot be read without it; splits that join others are not listed.
+        splits: Splits that need it; without those that join others.
         shows: A path under the root that exists once it has been unpacked.
         url: Where it is published.
         checksum: `algorithm:hexadecimal digits`, empty where none is published.
         checksum_from: Who publishes the checksum.
         size: In bytes; None where it is not published.
-        moves: Where members go: a regular expression for the whole path of a member, and its path under the root. The
-            first that matches counts, members that match none are not needed. Without any all keep their paths.
+        moves: Regular expressions for the whole path of a member, each with its path under the root. The first match
+            counts; members without one are not needed. Empty: all members keep their paths.
         folder: A folder that marks an unpacked copy, which is then taken instead of the file; empty where none is.
     """
 
@@ -80,13 +80,13 @@ def find_archives(archives: Sequence[Archive], given: Sequence[Path]) -> dict[Ar
 
     Args:
         archives: Of one data set.
-        given: Files, each named like an archive, and folders that hold such files next to whatever else.
+        given: Files named like archives, and folders that contain such files, possibly among others.
 
     Returns:
-        Path of each archive that is there, in the order of `archives`.
+        Path of each archive that was given, in the order of `archives`.
 
     Raises:
-        ValueError: When a path does not exist, a file has another name, an archive is there twice, or none is there.
+        ValueError: When a path does not exist, a file has another name, an archive is given twice, or none is.
     """
     paths: dict[Archive, Path] = {}
     for path in given:

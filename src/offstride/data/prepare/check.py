@@ -22,7 +22,7 @@ def check_archive(archive: Archive, path: Path, *, skip_checksum: bool, advance:
         advance: Progress callback.
 
     Returns:
-        What was checked, for people.
+        The result as text.
 
     Raises:
         ValueError: When size or checksum differ, or the archive is damaged.

@@ -32,8 +32,8 @@ class Journal:
         """The result of an earlier check of this file; None without one.
 
         Args:
-            archive: Which one.
-            path: Where it lies.
+            archive: The archive.
+            path: Its file.
             checksum: Ignore checks that skipped a published checksum.
         """
         entry = self._entry(archive, path)

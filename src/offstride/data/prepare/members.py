@@ -1,4 +1,4 @@
-"""The files in a zip, a tar (compressed or not) or a folder, one after the other; nothing unsafe among them.
+"""Iterates over the files in a zip, a tar (compressed or not) or a folder; unsafe ones raise errors.
 
 Members are only read here; `unpack.py` writes their content to files that it names itself: links, modes and owners of
 an archive never reach the disk. What tarfile's `filter="data"` refuses or repairs is refused.
@@ -40,7 +40,7 @@ class Member:
 
 
 def members(path: Path) -> Iterator[Member]:
-    """The regular files of an archive, or of a folder that stands for one, in their order.
+    """The regular files of an archive, or of an unpacked copy of it, in their order.
 
     A tar must have its end-of-archive mark, and its compressed stream a valid end.
 
@@ -115,7 +115,7 @@ def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 class _Recent:
-    """A stream that remembers what was read last: a tar ends with blocks of zeros, a truncated one with nothing."""
+    """A stream that keeps the last bytes read: a complete tar ends with a block of zeros."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.last = file, b""

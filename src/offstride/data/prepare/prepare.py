@@ -1,4 +1,4 @@
-"""From the published archives of a data set to the folders that `build_dataset` reads."""
+"""Unpacks the published archives of a data set into the folders that `build_dataset` reads."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ RESERVE = 64 << 20
 
 @dataclass
 class Prepared:
-    """What a data set consists of now.
+    """State of a data set.
 
     Attributes:
-        unpacked: Archives whose files are all there, by this run or an earlier one: name and number of files.
-        ready: Splits whose archives are all there.
+        unpacked: Name and number of files of each archive that this run or an earlier one has unpacked.
+        ready: Splits whose archives are all unpacked.
         missing: Split to the archives that it still needs; splits that need none are left out.
     """
 
@@ -50,7 +50,7 @@ def prepare_dataset(
         root: Folder that receives the files, made where there is none.
         skip_checksum: Do not compare sizes and checksums; archives are then read to their end instead.
         progress: Progress callback: `progress(bytes done, all bytes)`.
-        note: Called with one line about each archive when it has been checked and when it has been unpacked.
+        note: Called with a line of text after each archive is checked, and after it is unpacked.
 
     Raises:
         ValueError: When the name is unknown; an archive is missing, of another name, truncated, damaged, of another
@@ -67,7 +67,7 @@ def prepare_dataset(
         meter.finish(path)
         note(f"{path.name}: {check}")
     surveys = {a: survey(a, path, root, begun=journal.begun(a, path)) for a, path in paths.items()}
-    _check_space(root, sum(each.space for each in surveys.values()))
+    _check_space(root, sum(files.space for files in surveys.values()))
     for archive, path in paths.items():
         files, missing = surveys[archive].files, surveys[archive].missing
         if missing:
@@ -76,11 +76,11 @@ def prepare_dataset(
             unpack(archive, path, root, begun=begun, advance=meter.advance)
         meter.finish(path)
         note(f"{path.name}: files written: {missing} of {files}{', the others were there' if missing < files else ''}")
-    return _summary(archives, root, {archive.name: each.files for archive, each in surveys.items()})
+    return _summary(archives, root, {archive.name: surveys[archive].files for archive in paths})
 
 
 def _check(archive: Archive, path: Path, journal: Journal, *, skip_checksum: bool, meter: "_Meter") -> str:
-    """Check an archive unless an earlier call has; returns what was checked, for people."""
+    """Check an archive unless an earlier call has; returns the result as text."""
     if earlier := journal.earlier_check(archive, path, checksum=not skip_checksum):
         return f"{earlier}, checked before"
     check = check_archive(archive, path, skip_checksum=skip_checksum, advance=meter.advance)

@@ -16,11 +16,11 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Survey:
-    """What unpacking an archive would write.
+    """Files that unpacking an archive would write.
 
     Attributes:
-        files: Number of files that the archive has for the data set.
-        missing: Number of those that are not there yet.
+        files: Number of files of the archive that the data set needs.
+        missing: Number of these that do not exist yet.
         space: Bytes that the missing ones take on the disk.
     """
 
@@ -30,12 +30,12 @@ class Survey:
 
 
 def survey(archive: Archive, path: Path, root: Path, *, begun: int | None) -> Survey:
-    """Look at all names and sizes before anything is written.
+    """Check all names and sizes before anything is written.
 
     Args:
-        archive: Which one.
-        path: Where it lies.
-        root: Where its members are to go.
+        archive: The archive.
+        path: Its file.
+        root: Folder of the data set.
         begun: When unpacking it began, see `Journal`; None if it has not.
 
     Raises:
@@ -54,7 +54,7 @@ def survey(archive: Archive, path: Path, root: Path, *, begun: int | None) -> Su
 
 
 def unpack(archive: Archive, path: Path, root: Path, *, begun: int | None, advance: Advance) -> None:
-    """Write the members that are not there yet, each atomically: this can be stopped at any time.
+    """Write the missing members, each atomically: this can be stopped at any time.
 
     Arguments and errors are those of `survey`; `advance` is the progress callback.
     """

@@ -18,7 +18,7 @@ KEEP_BYTES = 256 << 20
 
 
 class Streets(Dataset[Sample]):
-    """Street scenes that are painted when they are asked for.
+    """Street scenes, painted on demand.
 
     Sample `i` depends on `(seed, split, i)` alone, and shows the same street at every size. No two splits or seeds
     share a street.
