@@ -68,27 +68,25 @@ def build_dataset(
     """
     if name not in DATASETS:
         raise ValueError(f"name: expected one of {tuple(DATASETS)}, got {name!r}")
-    joins = DATASETS[name].joins
-    splits = [part for given in (split or "").split("+") for part in joins.get(given, given).split("+")]
-    parts = [_open(name, part or None, root, count, size, seed) for part in splits]
+    source = DATASETS[name]
+    names = [part for given in (split or "").split("+") for part in source.joins.get(given, given).split("+")]
+    splits = [part or None for part in names]
+    if source.open is None:
+        _refuse(name, root=root)
+        parts = [_draw(name, part, count, size or (192, 256), seed) for part in splits]
+    else:
+        _refuse(name, count=count, size=size)
+        if root is None:
+            raise ValueError(f"root: expected the folder that holds {name!r}, got None")
+        parts = [source.open(root, part) for part in splits]
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
-def _open(
-    name: str, split: str | None, root: str | Path | None, count: int | None, size: tuple[int, int] | None, seed: int
-) -> SampleSet:
-    """One split that is no join."""
-    source = DATASETS[name]
-    if source.open is None:
-        _refuse(name, root=root)
-        if split not in SPLITS:
-            raise ValueError(f"split: expected one of {SPLITS} for {name!r}, got {split!r}")
-        default = 2000 if split == "train" else 200
-        return Streets(default if count is None else count, size or (192, 256), seed, split)
-    _refuse(name, count=count, size=size)
-    if root is None:
-        raise ValueError(f"root: expected the folder that holds {name!r}, got None")
-    return source.open(root, split)
+def _draw(name: str, split: str | None, count: int | None, size: tuple[int, int], seed: int) -> Streets:
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {SPLITS} for {name!r}, got {split!r}")
+    default = 2000 if split == "train" else 200
+    return Streets(default if count is None else count, size, seed, split)
 
 
 def _refuse(name: str, **arguments: object) -> None:

@@ -8,7 +8,8 @@ single object lies. COCO names neither rule.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,16 @@ COCO_IN_VOC = {
 """Category id of COCO to class index of PASCAL VOC, for its 20 objects."""
 
 
-class CocoObjects:
-    """Label maps drawn from the objects of images.
+Objects = dict[str, tuple[tuple[int, int], str]]
+"""File stem of an image to its (height, width) and the JSON text of its objects, a list of
+`[class index, is a crowd, segmentation]`. Text, because lists of millions of numbers take many times its memory, and
+once more in each process that loads data."""
 
-    Args:
-        objects: File stem of an image to its (height, width) and the JSON text of its objects, a list of
-            `[class index, is a crowd, segmentation]`. Text, because lists of millions of numbers take many times its
-            memory, and once more in each process that loads data.
-    """
 
-    def __init__(self, objects: Mapping[str, tuple[tuple[int, int], str]]) -> None:
-        self._objects = objects
-
-    def __call__(self, pair: Pair) -> np.ndarray:
-        """The label map of an image: `(H, W)` uint8."""
-        size, text = self._objects[pair.name]
-        return draw_objects(json.loads(text), size)
+def _read(objects: Objects, pair: Pair) -> np.ndarray:
+    """The label map of an image: `(H, W)` uint8."""
+    size, text = objects[pair.name]
+    return draw_objects(json.loads(text), size)
 
 
 def draw_objects(objects: Iterable[tuple[int, bool, Any]], size: tuple[int, int]) -> np.ndarray:
@@ -93,12 +88,12 @@ def find_coco_voc(root: Path, split: str) -> Matching:
     files, objects = _read_objects(path)
     chosen = {name for name, (size, text) in objects.items() if _shows_enough(json.loads(text), size)}
     names = [name for name in files if name in chosen]
-    read = CocoObjects({name: objects[name] for name in names})
+    read = partial(_read, {name: objects[name] for name in names})
     return match_listed(((name, [folder / files[name]], [path]) for name in names), read)
 
 
-def _read_objects(path: Path) -> tuple[dict[str, str], dict[str, tuple[tuple[int, int], str]]]:
-    """File names of all images by their stem, and the objects of each, as `CocoObjects` takes them."""
+def _read_objects(path: Path) -> tuple[dict[str, str], Objects]:
+    """File names of all images by their stem, and their objects."""
     try:
         layout = json.loads(path.read_bytes())
         grouped = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -72,14 +73,23 @@ def match_listed(
             images whose labels are not public.
         read: From a pair to the values of its label.
     """
-    folders = _Folders()
+    names_in = cache(_names_in)  # listing each folder once is much faster than testing every file
+
+    def exists(path: Path) -> bool:
+        return path.name in names_in(path.parent)
+
+    def first(paths: Iterable[Path]) -> Path:
+        """The first path that exists, or else the first one."""
+        candidates = tuple(paths)
+        return next(filter(exists, candidates), candidates[0])
+
     pairs, without_label, missing = [], [], []
     for name, images, labels in entries:
-        image = folders.first(images)
-        label = None if labels is None else folders.first(labels)
-        if image not in folders:
+        image = first(images)
+        label = None if labels is None else first(labels)
+        if not exists(image):
             missing.append(image)
-        elif label is not None and label not in folders:
+        elif label is not None and not exists(label):
             without_label.append(image)
         else:
             pairs.append(Pair(name, image, label))
@@ -100,19 +110,5 @@ def read_list(path: Path) -> list[str]:
     return [Path(name).name.removesuffix(".jpg") for name in names]
 
 
-class _Folders:
-    """Existing files; each folder is listed once, which is much faster than testing every file."""
-
-    def __init__(self) -> None:
-        self._names: dict[Path, set[str]] = {}
-
-    def __contains__(self, path: Path) -> bool:
-        folder = path.parent
-        if folder not in self._names:
-            self._names[folder] = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-        return path.name in self._names[folder]
-
-    def first(self, paths: Iterable[Path]) -> Path:
-        """The first path that exists, or else the first one."""
-        candidates = tuple(paths)
-        return next((path for path in candidates if path in self), candidates[0])
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

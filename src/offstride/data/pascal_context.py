@@ -39,17 +39,13 @@ diningtable is table (397), clothes is cloth (80), bedcloth is bedclothes (19)."
 def find_context(root: Path, split: str) -> Matching:
     """The files of a split, in whichever distribution is there."""
     voc = voc_folder(root, 2010)
-    folder = _label_folder(voc, root)
+    folder = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
+    folder = folder or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
     derived = voc / "ImageSets" / "SegmentationContext" / f"{split}.txt"
     names = read_list(derived if derived.is_file() else voc / "ImageSets" / "Main" / f"{split}.txt")
     suffix = _SUFFIXES[folder.name]
     entries = ((name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names)
     return match_listed(entries, _read)
-
-
-def _label_folder(voc: Path, root: Path) -> Path:
-    folder = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
-    return folder or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
 
 
 def _read(pair: Pair) -> np.ndarray:

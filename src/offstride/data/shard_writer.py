@@ -4,8 +4,9 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,15 +19,6 @@ from offstride.ops.labels import IGNORE_INDEX
 
 LABEL = ".label.png"
 Place = list[int]
-
-
-@dataclass
-class _Written:
-    """Contents of the finished shards."""
-
-    shards: dict[str, int] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
 
 
 def write_shards(
@@ -61,20 +53,20 @@ def write_shards(
         raise ValueError(f"shard_bytes: expected at least 1, got {shard_bytes}")
     root.mkdir(parents=True, exist_ok=True)
     _write_classes(root, dataset.classes)
-    written = _finished(root, split)
-    expected = [sample_name(dataset, index) for index in range(len(dataset))]
-    if written.names != expected[: len(written.names)]:
+    index = _finished(root, split)
+    shards, names, places = index["shards"], index["names"], index["places"]
+    expected = [sample_name(dataset, number) for number in range(len(dataset))]
+    if names != expected[: len(names)]:
         raise ValueError(f"root: expected no shards of {split!r} in {root} or shards of this data set, found others")
-    while len(written.names) < len(dataset):
-        number = len(written.shards)
+    while len(names) < len(dataset):
+        number = len(shards)
         path = root / f"{split or 'all'}-{number:06}.tar"
-        for name, place in _write_shard(dataset, len(written.names), path, shard_bytes):
-            written.names.append(name)
-            written.places.append([number, *place])
+        for name, place in _write_shard(dataset, len(names), path, shard_bytes):
+            names.append(name)
+            places.append([number, *place])
             if progress:
-                progress(len(written.names), len(dataset))
-        written.shards[path.name] = path.stat().st_size
-    index = {"version": VERSION, "shards": written.shards, "names": written.names, "places": written.places}
+                progress(len(names), len(dataset))
+        shards[path.name] = path.stat().st_size
     write_text(index_file(root, split), json.dumps(index))
     return index_file(root, split)
 
@@ -88,20 +80,22 @@ def _write_classes(root: Path, classes: ClassSet) -> None:
     write_text(path, json.dumps(plain.to_dict(), indent=2) + "\n")
 
 
-def _finished(root: Path, split: str | None) -> _Written:
-    """The complete shards of an earlier call."""
-    written = _Written()
-    while (path := root / f"{split or 'all'}-{len(written.shards):06}.tar").exists():
+def _finished(root: Path, split: str | None) -> dict[str, Any]:
+    """The index of the complete shards of an earlier call, see `read_index`."""
+    shards: dict[str, int] = {}
+    names: list[str] = []
+    places: list[Place] = []
+    while (path := root / f"{split or 'all'}-{len(shards):06}.tar").exists():
         try:
             with tarfile.open(path, "r:") as shard:
                 members = shard.getmembers()
         except tarfile.TarError as error:
             raise ValueError(f"shard {path}: cannot be read ({error}); remove it to write it again") from error
         for image, label in zip(members[::2], members[1::2], strict=True):
-            written.names.append(label.name.removesuffix(LABEL))
-            written.places.append([len(written.shards), image.offset_data, image.size, label.offset_data, label.size])
-        written.shards[path.name] = path.stat().st_size
-    return written
+            names.append(label.name.removesuffix(LABEL))
+            places.append([len(shards), image.offset_data, image.size, label.offset_data, label.size])
+        shards[path.name] = path.stat().st_size
+    return {"version": VERSION, "shards": shards, "names": names, "places": places}
 
 
 def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -> Iterator[tuple[str, Place]]:
