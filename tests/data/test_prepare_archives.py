@@ -73,7 +73,7 @@ def test_wrong_size(tmp_path, published, change):
     data = (published / ADE).read_bytes()
     (published / ADE).write_bytes(data[:-1] if change < 0 else data + b"\0")
     size, kind = len(data), "truncated, or another version" if change < 0 else "another version"
-    message = rf"archive .*{ADE}: expected {size} bytes, got {size + change}: {kind} \(--skip-checksum goes on"
+    message = rf"archive .*{ADE}: expected {size} bytes, got {size + change}: {kind} \(--skip-checksum accepts it"
     with pytest.raises(ValueError, match=message):
         prepare(tmp_path)
     assert nothing_unpacked(tmp_path)

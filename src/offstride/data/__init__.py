@@ -5,9 +5,8 @@ from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS, ClassSet, voc_colors
 from offstride.data.decode import read_image, read_mask
-from offstride.data.files import FileDataset
+from offstride.data.files import FileDataset, FolderDataset
 from offstride.data.findings import Audit, SplitAudit
-from offstride.data.folder import FolderDataset
 from offstride.data.image_windows import ImageWindows
 from offstride.data.join import Joined
 from offstride.data.labels import LabelMaps

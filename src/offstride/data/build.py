@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS, ClassSet
-from offstride.data.folder import FolderDataset
+from offstride.data.files import FolderDataset
 from offstride.data.join import Joined
 from offstride.data.registry import OFFICIAL
 from offstride.data.sample import SampleSet

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offstride.data.catalog import CAMVID, ClassSet
-from offstride.data.folder import FolderDataset
+from offstride.data.files import FolderDataset
 from offstride.data.layout import class_file
 
 CAMVID_IMAGES = {"train": 367, "val": 101, "test": 233}

@@ -53,7 +53,7 @@ def _name(image: Path) -> str:
 
 
 def _read(pair: Pair) -> np.ndarray:
-    """Label ids; train ids are brought back to them."""
+    """Label ids; train ids are converted to them."""
     values = read_pair(pair)
     if pair.label is None or not pair.label.stem.endswith("labelTrainIds"):
         return values

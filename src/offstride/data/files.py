@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from offstride.data.catalog import ClassSet
 from offstride.data.decode import read_image
-from offstride.data.layout import Pair, read_pair
+from offstride.data.layout import Pair, list_pairs, read_classes, read_pair
 from offstride.data.sample import Sample
 
 
@@ -91,3 +91,22 @@ class FileDataset(Dataset[Sample]):
         path = self.label_file(index)
         status = path.stat()
         return str(path.resolve()), status.st_size, status.st_mtime_ns, self._pairs[index].name
+
+
+class FolderDataset(FileDataset):
+    """Image and mask files, matched by their stems: `images/{split}/NAME.jpg` and `labels/{split}/NAME.png`.
+
+    Args:
+        root: Folder that holds `images` and `labels` (or `masks`).
+        split: Subfolder of both; None when the files are in them directly.
+        classes: Meaning of the mask values; by default read from `classes.json`, `.yaml` or `.yml` in `root`.
+
+    Raises:
+        ValueError: When a folder is missing or empty, an image lacks its mask or a mask its image, or no classes are
+            known. Indexing raises one when a file is damaged, sizes differ or a mask holds unknown values.
+    """
+
+    def __init__(self, root: str | Path, split: str | None, classes: ClassSet | None = None) -> None:
+        self.root, self.split = Path(root), split
+        pairs = list_pairs(self.root, split)
+        super().__init__(pairs, classes or read_classes(self.root))

@@ -43,7 +43,7 @@ def _compare_size(archive: Archive, path: Path) -> None:
     if archive.size not in (None, size):
         kind = "truncated, or another version" if size < (archive.size or 0) else "another version"
         raise ValueError(
-            f"archive {path}: expected {archive.size} bytes, got {size}: {kind} (--skip-checksum goes on regardless)"
+            f"archive {path}: expected {archive.size} bytes, got {size}: {kind} (--skip-checksum accepts it anyway)"
         )
 
 
@@ -58,7 +58,7 @@ def _compare_checksum(archive: Archive, path: Path, advance: Advance) -> None:
     if digest.hexdigest() != expected:
         raise ValueError(
             f"archive {path}: expected {algorithm} {expected} ({archive.checksum_from}), got {digest.hexdigest()}: "
-            f"damaged, or another version (--skip-checksum goes on regardless)"
+            f"damaged, or another version (--skip-checksum accepts it anyway)"
         )
 
 

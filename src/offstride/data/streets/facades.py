@@ -181,7 +181,7 @@ def _shop(facade: Facade, albedo: Colour, sight: Sight) -> Plane:
 
 
 def _doors(facade: Facade, albedo: Colour, sight: Sight) -> Plane:
-    """Paint a door in every third bay and windows in the others, in place; return no panes: nobody is downstairs."""
+    """Paint a door in every third bay and windows in the others, in place; return panes that are dark (zeros)."""
     y, pixel = sight.y, sight.pixel
     u, span, door = _bays(facade, sight)
     leaf = stripe(u, 0.34, 0.66, span) * door * stripe(y, -0.1, 2.25, pixel)
