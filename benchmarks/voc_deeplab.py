@@ -29,7 +29,7 @@ from offstride import Segmenter, create_model
 from offstride.compare import WIDTHS, Entry, ImageCounts, Resampling, compare, count_pixels
 from offstride.data import CamVid, EvalTransform, TrainTransform
 from offstride.data.catalog import ClassSet
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import VOC
 from offstride.data.sample import sample_name
 from offstride.features import Guides
 from offstride.field import argmax, cross_entropy

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written atomically."""
 
 import os
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from uuid import uuid4
 
 @contextmanager
 def write_whole(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
-    """Write a file under a temporary name in the same folder, then rename it: readers see the old file or the new one.
+    """Write a file atomically: under a temporary name in the same folder, then rename it.
 
-    Processes that write the same path at the same time do not disturb each other; the last one to finish wins. A
-    symbolic link stays, the file that it points to is replaced. A process that is killed may leave its temporary file
-    behind; it is hidden and ends in `.partial`, so that no folder of images or shards takes it for one of its own.
+    Readers see the old file or the new one. Processes may write the same path at the same time; the last one to finish
+    wins. A symbolic link stays, the file that it points to is replaced. A process that is killed may leave its
+    temporary file behind, which is hidden and ends in `.partial`: datasets in the same folder ignore it.
 
     Args:
         path: The file; missing folders are made.
         sync: Wait until the content is on the disk, so that not even a power cut leaves half a file. False saves some
-            milliseconds for each of very many small files that can be made again.
+            milliseconds per file, for very many small files that can be made again.
 
     Yields:
-        The temporary path, where the block creates the file and closes it. Its suffix says nothing of the format. If
-        the block raises, it is removed.
+        The temporary path: the block must create this file and close it. Its suffix is always `.partial`. If the block
+        raises, the file is removed.
 
     Raises:
         OSError: If the file cannot be written; an old one is still there.

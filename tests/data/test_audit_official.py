@@ -16,16 +16,16 @@ def test_a_sound_tree_is_counted(tmp_path, name):
     assert audit.ok
     assert list(audit.splits) == list(OFFICIAL[name].counts)
     assert audit.absent == {}
-    for split, found in audit.splits.items():
+    for split, split_audit in audit.splits.items():
         dataset = build_dataset(name, split, root=tmp_path)
-        assert found.pairs == len(dataset)
-        assert found.official == OFFICIAL[name].counts[split]
-        assert (found.smallest, found.largest) == (SIZE, SIZE)
+        assert split_audit.pairs == len(dataset)
+        assert split_audit.official == OFFICIAL[name].counts[split]
+        assert (split_audit.smallest, split_audit.largest) == (SIZE, SIZE)
         labels = [dataset.label(index).numpy() for index in range(len(dataset))] if dataset.labelled else []
         for index in range(len(dataset.classes)):
-            assert found.pixels[index] == sum((label == index).sum() for label in labels)
-            assert found.images[index] == sum((label == index).any() for label in labels)
-        assert found.ignored == sum((label == 255).sum() for label in labels)
+            assert split_audit.pixels[index] == sum((label == index).sum() for label in labels)
+            assert split_audit.images[index] == sum((label == index).any() for label in labels)
+        assert split_audit.ignored == sum((label == 255).sum() for label in labels)
     known = [split for split, count in OFFICIAL[name].counts.items() if count]
     assert len(audit.warnings) == len(known)
     if known:
@@ -71,15 +71,15 @@ def test_everything_that_is_wrong_is_collected(tmp_path):
     write_mask(labels[4], np.full((5, 64), 7))
     write_mask(labels[5], np.full(SIZE, 200))
     audit = audit_dataset("cityscapes", root, "train+val+test")
-    found = audit.splits["train"]
+    split_audit = audit.splits["train"]
     assert not audit.ok
     assert audit.splits["val"].problems == audit.splits["test"].problems == []
-    assert found.missing == [str(images[0])]
-    assert found.without_label == [str(images[1])]
-    assert set(found.unreadable) == {str(images[2]), str(labels[3])}
-    assert found.mismatches == {str(labels[4]): (SIZE, (5, 64))}
-    assert found.unknown_values == {str(labels[5]): [200]}
-    assert found.pairs == 4
+    assert split_audit.missing == [str(images[0])]
+    assert split_audit.without_label == [str(images[1])]
+    assert set(split_audit.unreadable) == {str(images[2]), str(labels[3])}
+    assert split_audit.mismatches == {str(labels[4]): (SIZE, (5, 64))}
+    assert split_audit.unknown_values == {str(labels[5]): [200]}
+    assert split_audit.pairs == 4
     assert len(audit.problems) == 5
     assert audit.problems[0] == f"train: images of the list that are missing (1): {images[0]}"
 
@@ -99,8 +99,8 @@ def test_objects_of_another_size_name_the_image(tmp_path):
     layout = json.loads(path.read_text())
     layout["images"][1]["height"] += 2
     path.write_text(json.dumps(layout))
-    found = audit_dataset("coco_voc", root, "train").splits["train"]
-    assert found.mismatches == {f"{path}, train{1:012}": (SIZE, (50, 64))}
+    split_audit = audit_dataset("coco_voc", root, "train").splits["train"]
+    assert split_audit.mismatches == {f"{path}, train{1:012}": (SIZE, (50, 64))}
 
 
 def test_folders_have_names_too(tree):

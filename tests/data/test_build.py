@@ -4,7 +4,7 @@ import torch
 from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS
-from offstride.data.folder import FolderDataset
+from offstride.data.files import FolderDataset
 from offstride.data.streets import Streets
 
 

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from offstride.data.catalog import voc_colors
-from offstride.data.catalog_ade20k import ADE20K_150
-from offstride.data.catalog_cityscapes import CITYSCAPES_19
-from offstride.data.catalog_coco import COCO_IN_VOC, COCO_STUFF_10K, COCO_STUFF_164K
-from offstride.data.catalog_voc import CONTEXT_IDS, PASCAL_CONTEXT_59, PASCAL_CONTEXT_60, VOC
+from offstride.data.catalog_published import (
+    ADE20K_150,
+    CITYSCAPES_19,
+    COCO_STUFF_10K,
+    COCO_STUFF_164K,
+    PASCAL_CONTEXT_59,
+    PASCAL_CONTEXT_60,
+    VOC,
+)
+from offstride.data.coco_voc import COCO_IN_VOC
+from offstride.data.pascal_context import CONTEXT_IDS
 
 # The numbers that the converters of PASCAL in Detail keep out of the 459 (PyTorch-Encoding, MMSegmentation).
 DETAIL = {

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from offstride.data.catalog import ClassSet
-from offstride.data.folder import FolderDataset
+from offstride.data.files import FolderDataset
 
 
 def test_samples_are_the_files(tree):

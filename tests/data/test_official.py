@@ -9,7 +9,7 @@ from PIL import Image
 
 from official_trees import STUFF_NUMBERS, VOC_VALUES, WRITERS, raw, write_list, write_mask, write_mat, write_tree
 from offstride.data import OFFICIAL, FileDataset, Joined, LabelMaps, Streets, build_dataset
-from offstride.data.catalog_voc import CONTEXT_IDS
+from offstride.data.pascal_context import CONTEXT_IDS
 
 SIZE = (48, 64)
 
@@ -289,9 +289,9 @@ def test_other_distributions_of_pascal_context(tmp_path):
                 voc / "SegmentationClassContext" / f"{sample}.png", np.array(translated(authors, by_number, default=0))
             )
         for folder in (root / "59_context_labels", voc / "SegmentationClassContext"):
-            found = build_dataset(name, "train", root=root)
-            assert found.label_file(0).parent == folder
-            assert [found.label(index).tolist() for index in range(3)] == expected
+            converted = build_dataset(name, "train", root=root)
+            assert converted.label_file(0).parent == folder
+            assert [converted.label(index).tolist() for index in range(3)] == expected
             shutil.rmtree(folder)
 
 

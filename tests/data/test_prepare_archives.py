@@ -62,8 +62,8 @@ def test_wrong_checksum(tmp_path, published):
     data = bytearray((published / ADE).read_bytes())
     data[60] ^= 1
     (published / ADE).write_bytes(data)
-    found = hashlib.sha256(data).hexdigest()
-    with pytest.raises(ValueError, match=f"archive .*{ADE}: expected sha256 [0-9a-f]{{64}} .*, got {found}: damaged"):
+    digest = hashlib.sha256(data).hexdigest()
+    with pytest.raises(ValueError, match=f"archive .*{ADE}: expected sha256 [0-9a-f]{{64}} .*, got {digest}: damaged"):
         prepare(tmp_path)
     assert nothing_unpacked(tmp_path)
 
@@ -73,7 +73,7 @@ def test_wrong_size(tmp_path, published, change):
     data = (published / ADE).read_bytes()
     (published / ADE).write_bytes(data[:-1] if change < 0 else data + b"\0")
     size, kind = len(data), "truncated, or another version" if change < 0 else "another version"
-    message = rf"archive .*{ADE}: expected {size} bytes, got {size + change}: {kind} \(--skip-checksum goes on"
+    message = rf"archive .*{ADE}: expected {size} bytes, got {size + change}: {kind} \(--skip-checksum accepts it"
     with pytest.raises(ValueError, match=message):
         prepare(tmp_path)
     assert nothing_unpacked(tmp_path)

@@ -99,8 +99,8 @@ def test_drawn_samples_and_no_split(tmp_path):
 def test_threads_and_pickling(dataset, shards):
     sharded = ShardedDataset(shards, "train")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda index: sharded[index % 7].label, range(56)))
-    assert all(torch.equal(label, dataset.label(index % 7)) for index, label in enumerate(found))
+        labels = list(pool.map(lambda index: sharded[index % 7].label, range(56)))
+    assert all(torch.equal(label, dataset.label(index % 7)) for index, label in enumerate(labels))
     assert_same(pickle.loads(pickle.dumps(sharded)), dataset)
 
 

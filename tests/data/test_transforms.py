@@ -245,9 +245,9 @@ def test_hue_turns_around_the_colour_circle_within_its_range():
     hue, saturation, value = colorsys.rgb_to_hsv(*(color / 255).tolist())
     shifts = []
     for seed in range(200):
-        found = colorsys.rgb_to_hsv(*(colors(transform(sample, seed)[0])[:, 4, 4] / 255).tolist())
-        assert found[1:] == pytest.approx((saturation, value), abs=0.01)
-        shifts.append((found[0] - hue + 0.5) % 1 - 0.5)
+        shifted = colorsys.rgb_to_hsv(*(colors(transform(sample, seed)[0])[:, 4, 4] / 255).tolist())
+        assert shifted[1:] == pytest.approx((saturation, value), abs=0.01)
+        shifts.append((shifted[0] - hue + 0.5) % 1 - 0.5)
     assert -0.105 < min(shifts) < -0.09
     assert 0.09 < max(shifts) < 0.105
 
@@ -261,13 +261,13 @@ def test_blur_is_a_gaussian_of_random_width():
     widths = []
     for seed in range(100):
         blurred, label = transform(sample, seed)
-        found = colors(blurred)[0]
+        response = colors(blurred)[0]
         assert (label == 0).all()
-        deviation = np.sqrt(-0.5 / np.log(max(float(found[15, 16] / found[15, 15]), 1e-9)))
+        deviation = np.sqrt(-0.5 / np.log(max(float(response[15, 16] / response[15, 15]), 1e-9)))
         if deviation > 0.45:
             axis = np.exp(-0.5 * (np.arange(-3, 4) / deviation) ** 2)
             expected = 255 * np.outer(axis, axis) / axis.sum() ** 2
-            assert np.abs(found[12:19, 12:19].numpy() - expected).max() < 3
+            assert np.abs(response[12:19, 12:19].numpy() - expected).max() < 3
         widths.append(deviation)
     assert max(widths) > 0.9
     assert 0.4 < np.mean(widths) < 0.6

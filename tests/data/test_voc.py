@@ -40,9 +40,9 @@ def test_converted_masks_instead_of_sbd(tmp_path):
     write_mask(augmented / "2007_val0.png", np.zeros(SIZE))
     shutil.move(root / "benchmark_RELEASE/dataset/img/2008_extra0.jpg", root / "VOCdevkit/VOC2012/JPEGImages")
     shutil.rmtree(root / "benchmark_RELEASE")
-    found = build_dataset("voc2012", "trainaug", root=root)
-    assert found.names == expected.names
-    assert found.label_file(5).parent == augmented
+    converted = build_dataset("voc2012", "trainaug", root=root)
+    assert converted.names == expected.names
+    assert converted.label_file(5).parent == augmented
 
 
 def test_without_sbd_the_message_says_what_to_do(tmp_path):

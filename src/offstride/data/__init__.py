@@ -1,13 +1,12 @@
-"""Datasets that lie in folders or are drawn, their classes, and the way from a sample to a training stream."""
+"""Datasets in folders, shards or drawn, their classes, transforms, checks and streams of training samples."""
 
 from offstride.data.audit import audit_dataset, audit_folder
 from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS, ClassSet, voc_colors
 from offstride.data.decode import read_image, read_mask
-from offstride.data.files import FileDataset
+from offstride.data.files import FileDataset, FolderDataset
 from offstride.data.findings import Audit, SplitAudit
-from offstride.data.folder import FolderDataset
 from offstride.data.image_windows import ImageWindows
 from offstride.data.join import Joined
 from offstride.data.labels import LabelMaps

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from offstride.data.catalog_ade20k import ADE20K_150
+from offstride.data.catalog_published import ADE20K_150
 from offstride.data.layout import IMAGE_SUFFIXES, Matching, Pair, files_in, find_folder, match_folders
 from offstride.data.official import OfficialSet
 

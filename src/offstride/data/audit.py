@@ -1,4 +1,4 @@
-"""A look at every file of a dataset before hours of training depend on it."""
+"""Checks of every file of a dataset before training."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,16 +29,16 @@ def audit_dataset(
 ) -> Audit:
     """Decode every file of a dataset completely and collect whatever would stop or spoil training.
 
-    Bad files are never raised, always collected. Splits of published data sets that are not there at all are named in
-    `Audit.absent` unless one was asked for, or none is there.
+    Bad files raise no errors, they are collected. `Audit.absent` names the missing splits of published data sets; they
+    are errors if `split` is given or all are missing.
 
     Args:
-        name: As `build_dataset` takes it; `"shards"` and `"streets"` have no files of their own to look at.
+        name: A name of `build_dataset` other than `"shards"` and `"streets"`, which have no image files.
         root: Folder of the dataset.
-        split: The one to look at, or several, joined by `+`; all by default.
+        split: A split, or several joined by `+`; all by default.
         classes: What the mask values mean; only for `"folder"`, whose class file is read by default.
         workers: Number of threads; one per processor by default.
-        progress: Called with (pairs done, all pairs) after each pair.
+        progress: Progress callback: `progress(pairs done, all pairs)` after each pair.
 
     Raises:
         ValueError: When the name or the split is unknown, or `root` has not got the layout of this dataset.
@@ -49,8 +49,8 @@ def audit_dataset(
         raise ValueError(f"classes: expected none for {name!r}, which has its own")
     if name == "camvid":
         audit = audit_folder(root, split, camvid_classes(Path(root)), workers, progress)
-        for name, counted in audit.splits.items():
-            counted.official = CAMVID_IMAGES.get(name)
+        for split_name, split_audit in audit.splits.items():
+            split_audit.official = CAMVID_IMAGES.get(split_name)
         return audit
     if name not in OFFICIAL:
         raise ValueError(f"name: expected one of {('folder', 'camvid', *OFFICIAL)}, got {name!r}")
@@ -64,16 +64,7 @@ def audit_folder(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
-    """Decode every file of a folder dataset completely and collect whatever would stop or spoil training.
-
-    Bad files are never raised, always collected.
-
-    Args:
-        root: Folder in the layout of `FolderDataset`.
-        split: The one to look at, or several, joined by `+`; all by default.
-        classes: What the mask values mean; by default read from the class file in `root`.
-        workers: Number of threads; one per processor by default.
-        progress: Called with (pairs done, all pairs) after each pair.
+    """Audit a folder in the layout of `FolderDataset`: `audit_dataset("folder", …)`, whose arguments it takes.
 
     Raises:
         ValueError: When `root` has not got that layout or no such split, or no classes are known.
@@ -104,36 +95,28 @@ def _audit_official(
         raise ValueError(next(iter(absent.values())))
     audit = _audit(root, official.classes, matchings, workers, progress)
     audit.absent = absent
-    for name, counted in audit.splits.items():
-        counted.official = official.counts[name]
+    for name, split_audit in audit.splits.items():
+        split_audit.official = official.counts[name]
     return audit
 
 
 def _audit(
     root: Path, classes: ClassSet, matchings: Mapping[str, Matching], workers: int | None, progress: Progress | None
 ) -> Audit:
-    audit = Audit(str(root), classes, {name: _begun(matching, classes) for name, matching in matchings.items()})
-    jobs = [_Job(name, pair, matching.read) for name, matching in matchings.items() for pair in matching.pairs]
+    audit = Audit(str(root), classes, {name: _initial(matching, classes) for name, matching in matchings.items()})
+    jobs = [(name, pair, matching.read) for name, matching in matchings.items() for pair in matching.pairs]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:  # decoders release the interpreter lock
-        for done, (name, finding) in enumerate(pool.map(_inspect, jobs), 1):
+        findings = pool.map(lambda job: _inspect(*job[1:]), jobs)
+        for done, ((name, _, _), finding) in enumerate(zip(jobs, findings, strict=True), 1):
             _add(audit.splits[name], finding, classes)
             if progress:
                 progress(done, len(jobs))
     return audit
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One pair to look at."""
-
-    split: str
-    pair: Pair
-    read: Callable[[Pair], np.ndarray]
-
-
 @dataclass
 class _Finding:
-    """What one pair of files holds."""
+    """The contents of one pair of files."""
 
     pair: Pair
     image: Size | None = None
@@ -142,31 +125,31 @@ class _Finding:
     counts: dict[int, int] = field(default_factory=dict)
 
 
-def _inspect(job: _Job) -> tuple[str, _Finding]:
-    finding = _Finding(job.pair)
+def _inspect(pair: Pair, read: Callable[[Pair], np.ndarray]) -> _Finding:
+    finding = _Finding(pair)
     try:
-        finding.image = read_image(job.pair.image).shape[:2]
+        finding.image = read_image(pair.image).shape[:2]
     except ValueError as error:
-        finding.errors[str(job.pair.image)] = str(error)
-    if job.pair.label is None:
-        return job.split, finding
+        finding.errors[str(pair.image)] = str(error)
+    if pair.label is None:
+        return finding
     try:
-        mask = job.read(job.pair)
+        mask = read(pair)
         finding.mask = mask.shape
         values, counts = np.unique(mask, return_counts=True)
         finding.counts = dict(zip(map(int, values), counts.tolist(), strict=True))
     except ValueError as error:
-        finding.errors[_label_name(job.pair)] = str(error)
-    return job.split, finding
+        finding.errors[_label_name(pair)] = str(error)
+    return finding
 
 
-def _begun(matching: Matching, classes: ClassSet) -> SplitAudit:
+def _initial(matching: Matching, classes: ClassSet) -> SplitAudit:
     return SplitAudit(
         pairs=len(matching.pairs),
-        without_label=[str(path) for path in matching.without_label],
-        without_image=[str(path) for path in matching.without_image],
-        ambiguous=[str(path) for path in matching.ambiguous],
-        missing=[str(path) for path in matching.missing],
+        without_label=list(map(str, matching.without_label)),
+        without_image=list(map(str, matching.without_image)),
+        ambiguous=list(map(str, matching.ambiguous)),
+        missing=list(map(str, matching.missing)),
         pixels=[0] * len(classes),
         images=[0] * len(classes),
     )
@@ -191,7 +174,7 @@ def _add(audit: SplitAudit, finding: _Finding, classes: ClassSet) -> None:
 
 
 def _label_name(pair: Pair) -> str:
-    """The label file; with the name of the sample where one file holds the labels of many."""
+    """The label file, with the name of the sample if one file holds all labels."""
     if pair.label is None or pair.label.suffix != ".json":
         return str(pair.label)
     return f"{pair.label}, {pair.name}"

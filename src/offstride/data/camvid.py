@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from offstride.data.catalog import CAMVID, ClassSet
-from offstride.data.folder import FolderDataset
+from offstride.data.files import FolderDataset
 from offstride.data.layout import class_file
 
 CAMVID_IMAGES = {"train": 367, "val": 101, "test": 233}
@@ -15,7 +15,7 @@ class CamVid(FolderDataset):
     """CamVid in folders, see `FolderDataset`.
 
     Args:
-        root: Folder that holds `images/{split}` and `labels/{split}`. A class file in it is believed; without one the
+        root: Folder that holds `images/{split}` and `labels/{split}`, and optionally a class file; without one the
             masks hold 0 … 10 and, for void, 11.
         split: `"train"`, `"val"` or `"test"`.
 
@@ -28,7 +28,7 @@ class CamVid(FolderDataset):
 
 
 def camvid_classes(root: Path) -> ClassSet:
-    """The classes of the class file in `root`, with CamVid's thin ones marked where it marks none; or else CamVid's."""
+    """The classes of the class file in `root`, with CamVid's thin ones if it names none; without a file CamVid's."""
     path = class_file(root)
     if path is None:
         return CAMVID

@@ -1,7 +1,7 @@
 """Class sets: the names, colours and mask-file values of a dataset's classes.
 
-Inside the library a label is a class index 0 … n - 1, or `IGNORE_INDEX`. Mask files use whatever values their makers
-chose; a `ClassSet` knows both and translates.
+Inside the library a label is a class index 0 … n - 1, or `IGNORE_INDEX`. Mask files of other makers use other values;
+a `ClassSet` translates between them.
 """
 
 import json
@@ -180,7 +180,7 @@ def _is_integer(value: object, stop: int) -> bool:
 
 
 def _as_tuple(value: object) -> tuple[Any, ...]:
-    """The elements of a list, or the one value that stands for a list of one."""
+    """The elements of a list, or a single value as a tuple."""
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
@@ -200,7 +200,7 @@ def _translate(argument: str, array: np.ndarray, table: np.ndarray) -> np.ndarra
 
 
 def _spans(values: np.ndarray) -> str:
-    """Ascending integers for people: `0-10, 255`."""
+    """Ascending integers in short: `0-10, 255`."""
     spans: list[list[int]] = []
     for value in values.tolist():
         if spans and value == spans[-1][-1] + 1:
@@ -210,29 +210,17 @@ def _spans(values: np.ndarray) -> str:
     return ", ".join("-".join(map(str, span)) for span in spans)
 
 
-CAMVID = ClassSet(
-    names=(
-        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
-    ),
-    palette=(
-        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0), (192, 128, 128),
-        (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
-    ),
-    ignore_values=(11,),
-    thin=("Pole", "SignSymbol"),
-)  # fmt: skip
+def bundled_classes(name: str) -> ClassSet:
+    """The class set of a class file in the folder `classes`."""
+    return ClassSet.from_file(Path(__file__).with_name("classes") / f"{name}.json")
+
+
+CAMVID = bundled_classes("camvid")
 """CamVid in eleven classes and void (value 11), as reduced for SegNet (Badrinarayanan et al., PAMI 2017).
 
 Thin are the classes that stand on posts: poles are a few pixels wide in 360 rows of 480, and sign regions are small and
 hang on such poles. Pedestrians and cyclists are small, but compact.
 """
 
-STREETS = ClassSet(
-    names=("sky", "building", "road", "pavement", "tree", "car", "person", "pole", "sign"),
-    palette=(
-        (112, 168, 220), (150, 92, 78), (104, 78, 128), (214, 132, 196), (86, 142, 58), (32, 60, 168), (220, 36, 72),
-        (240, 212, 96), (255, 132, 20),
-    ),
-    thin=("pole", "sign"),
-)  # fmt: skip
+STREETS = bundled_classes("streets")
 """The rendered street scenes of `offstride.data.Streets`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_cityscapes import CITYSCAPES_19
+from offstride.data.catalog_published import CITYSCAPES_19
 from offstride.data.layout import Matching, Pair, find_folder, read_pair
 from offstride.data.official import OfficialSet, match_listed
 from offstride.ops.labels import IGNORE_INDEX
@@ -35,17 +35,12 @@ def find_cityscapes(root: Path, split: str) -> Matching:
     labelled = {
         path.name.removesuffix(f"_{truth}_{kind}.png") for kind in _KINDS for path in _cities(labels, f"_{kind}.png")
     }
-    return _match(images, labels, truth, sorted({*pictured, *labelled}))
-
-
-def _match(images: Path, labels: Path, truth: str, names: list[str]) -> Matching:
     entries = []
-    for name in names:
+    for name in sorted({*pictured, *labelled}):
         city = name.rsplit("_", 2)[0]
         files = [labels / city / f"{name}_{truth}_{kind}.png" for kind in _KINDS]
         entries.append((name, [images / city / f"{name}{_IMAGE}"], files))
-    matching = match_listed(entries)
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+    return match_listed(entries, _read)
 
 
 def _cities(folder: Path, suffix: str) -> list[Path]:
@@ -58,7 +53,7 @@ def _name(image: Path) -> str:
 
 
 def _read(pair: Pair) -> np.ndarray:
-    """Label ids; train ids are brought back to them."""
+    """Label ids; train ids are converted to them."""
     values = read_pair(pair)
     if pair.label is None or not pair.label.stem.endswith("labelTrainIds"):
         return values

@@ -6,15 +6,17 @@ less (255: unlabelled). Numbers of the 11 things do not occur; a mask that shows
 another way.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_coco import COCO_STUFF_10K, COCO_STUFF_164K
+from offstride.data.catalog_published import COCO_STUFF_10K, COCO_STUFF_164K
 from offstride.data.layout import Matching, Pair, find_folder, match_folders, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list
 
+_LABELS = (".mat", ".png")
 _DERIVED = "_labelTrainIds"  # other programs write masks of this name beside the originals
 
 
@@ -23,10 +25,8 @@ def find_coco_stuff10k(root: Path, split: str) -> Matching:
     annotations, images = root / "annotations", root / "images"
     find_folder(root, ("annotations",), "the .mat annotations")
     names = read_list(root / "imageLists" / f"{split}.txt")
-    matching = match_listed(
-        (name, [images / f"{name}.jpg"], [annotations / f"{name}.mat", annotations / f"{name}.png"]) for name in names
-    )
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+    entries = ((name, [images / f"{name}.jpg"], [annotations / f"{name}{end}" for end in _LABELS]) for name in names)
+    return match_listed(entries, _read)
 
 
 def find_coco_stuff164k(root: Path, split: str) -> Matching:
@@ -40,7 +40,7 @@ def find_coco_stuff164k(root: Path, split: str) -> Matching:
     places = (f"annotations/{year}", f"stuffthingmaps/{year}", f"stuffthingmaps_trainval2017/{year}")
     matching = match_folders(images, find_folder(root, places, f"the pixel maps of {split!r}"))
     originals = tuple(path for path in matching.without_image if not path.stem.endswith(_DERIVED))
-    return Matching(matching.pairs, matching.without_label, originals, matching.ambiguous)
+    return replace(matching, without_image=originals)
 
 
 def _read(pair: Pair) -> np.ndarray:

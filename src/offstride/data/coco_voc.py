@@ -8,14 +8,14 @@ single object lies. COCO names neither rule.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from offstride.data.catalog_coco import COCO_IN_VOC
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import VOC
 from offstride.data.layout import Matching, Pair, find_folder
 from offstride.data.official import OfficialSet, match_listed
 from offstride.ops.labels import IGNORE_INDEX
@@ -25,23 +25,23 @@ PIXELS = 1000
 
 _YEARS = (2017, 2014)
 
+COCO_IN_VOC = {
+    5: 1, 2: 2, 16: 3, 9: 4, 44: 5, 6: 6, 3: 7, 17: 8, 62: 9, 21: 10, 67: 11, 18: 12, 19: 13, 4: 14, 1: 15, 64: 16,
+    20: 17, 63: 18, 7: 19, 72: 20,
+}  # fmt: skip
+"""Category id of COCO to class index of PASCAL VOC, for its 20 objects."""
 
-class CocoObjects:
-    """Label maps drawn from the objects of images.
 
-    Args:
-        objects: File stem of an image to its (height, width) and the JSON text of its objects, a list of
-            `[class index, is a crowd, segmentation]`. Text, because lists of millions of numbers take many times its
-            memory, and once more in each process that loads data.
-    """
+Objects = dict[str, tuple[tuple[int, int], str]]
+"""File stem of an image to its (height, width) and the JSON text of its objects, a list of
+`[class index, is a crowd, segmentation]`. Text, because lists of millions of numbers take many times its memory, and
+once more in each process that loads data."""
 
-    def __init__(self, objects: Mapping[str, tuple[tuple[int, int], str]]) -> None:
-        self._objects = objects
 
-    def __call__(self, pair: Pair) -> np.ndarray:
-        """The label map of an image: `(H, W)` uint8."""
-        size, text = self._objects[pair.name]
-        return draw_objects(json.loads(text), size)
+def _read(objects: Objects, pair: Pair) -> np.ndarray:
+    """The label map of an image: `(H, W)` uint8."""
+    size, text = objects[pair.name]
+    return draw_objects(json.loads(text), size)
 
 
 def draw_objects(objects: Iterable[tuple[int, bool, Any]], size: tuple[int, int]) -> np.ndarray:
@@ -88,13 +88,12 @@ def find_coco_voc(root: Path, split: str) -> Matching:
     files, objects = _read_objects(path)
     chosen = {name for name, (size, text) in objects.items() if _shows_enough(json.loads(text), size)}
     names = [name for name in files if name in chosen]
-    matching = match_listed((name, [folder / files[name]], [path]) for name in names)
-    read = CocoObjects({name: objects[name] for name in names})
-    return Matching(matching.pairs, missing=matching.missing, read=read)
+    read = partial(_read, {name: objects[name] for name in names})
+    return match_listed(((name, [folder / files[name]], [path]) for name in names), read)
 
 
-def _read_objects(path: Path) -> tuple[dict[str, str], dict[str, tuple[tuple[int, int], str]]]:
-    """File names of all images by their stem, and the objects of each, as `CocoObjects` takes them."""
+def _read_objects(path: Path) -> tuple[dict[str, str], Objects]:
+    """File names of all images by their stem, and their objects."""
     try:
         layout = json.loads(path.read_bytes())
         grouped = defaultdict(list)

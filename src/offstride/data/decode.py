@@ -1,5 +1,7 @@
-"""Image and mask files to arrays: every common kind of file in, one kind of array out."""
+"""Decodes image and mask files of all common formats to arrays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,12 +14,12 @@ _ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole image file.
 
-    Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is brought to 8 bits, the EXIF
+    Grey, palette and CMYK images become RGB, an alpha channel is dropped, 16-bit grey is reduced to 8 bits, the EXIF
     orientation is applied.
 
     Args:
-        path: Where the file lies.
-        file: What to read instead, already open; `path` then only names it in messages.
+        path: The file.
+        file: An open file to read instead; `path` then only names it in messages.
 
     Returns:
         `(H, W, 3)` uint8, RGB.
@@ -48,8 +50,8 @@ def read_mask(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Decode a whole one-channel mask file; palette files give their indices.
 
     Args:
-        path: Where the file lies.
-        file: What to read instead, already open; `path` then only names it in messages.
+        path: The file.
+        file: An open file to read instead; `path` then only names it in messages.
 
     Returns:
         `(H, W)` mask-file values: uint8, uint16, int32 or bool.
@@ -65,11 +67,17 @@ def read_mask(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
 
 def _open(path: str | Path, file: BinaryIO | None) -> Image.Image:
     """The decoded file, turned upright."""
+    with decoding(path), Image.open(path if file is None else file) as image:
+        ImageOps.exif_transpose(image, in_place=True)  # loads all of it
+        return image
+
+
+@contextmanager
+def decoding(path: str | Path) -> Iterator[None]:
+    """Turn every error of a decoder, of whatever type, into a `ValueError` that names the path."""
     try:
-        with Image.open(path if file is None else file) as image:
-            ImageOps.exif_transpose(image, in_place=True)  # loads all of it
-            return image
+        yield
     except FileNotFoundError as error:
         raise ValueError(f"file {path}: does not exist") from error
-    except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
+    except Exception as error:
         raise ValueError(f"file {path}: cannot be decoded ({error})") from error

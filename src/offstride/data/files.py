@@ -10,21 +10,21 @@ from torch.utils.data import Dataset
 
 from offstride.data.catalog import ClassSet
 from offstride.data.decode import read_image
-from offstride.data.layout import Pair, read_pair
+from offstride.data.layout import Pair, list_pairs, read_classes, read_pair
 from offstride.data.sample import Sample
 
 
 class FileDataset(Dataset[Sample]):
     """Pairs of an image file and a label.
 
-    Test splits whose labels are not public have pairs without a label. Their images can be had by `image`; indexing and
-    `label` raise a `ValueError` for them, so that nobody trains on or scores against labels that do not exist.
+    Test splits whose labels are not public have pairs without a label. For them `image` returns the image; indexing and
+    `label` raise a `ValueError`.
 
     Args:
         pairs: The files of each sample.
-        classes: What the label values mean.
-        read: From a pair to the values of its label, `(H, W)` integers that `classes` translates; by default its label
-            is a mask file.
+        classes: Meaning of the label values.
+        read: From a pair to the values of its label, `(H, W)` integers that `classes` translates; reads a mask file by
+            default.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FileDataset(Dataset[Sample]):
         return Sample(image, label, pair.name)
 
     def image(self, index: int) -> Tensor:
-        """The image of a sample: `(3, H, W)` uint8, RGB, channels last in memory: so resizing is fast on it."""
+        """The image of a sample: `(3, H, W)` uint8, RGB, channels last in memory, which resizes fast."""
         return torch.from_numpy(read_image(self._pairs[index].image)).permute(2, 0, 1)
 
     def label(self, index: int) -> Tensor:
@@ -87,7 +87,26 @@ class FileDataset(Dataset[Sample]):
         return pair.label
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """Path, size and time of change of the label file, and the name of the sample."""
+        """Path, size and modification time of the label file, and the name of the sample."""
         path = self.label_file(index)
         status = path.stat()
         return str(path.resolve()), status.st_size, status.st_mtime_ns, self._pairs[index].name
+
+
+class FolderDataset(FileDataset):
+    """Image and mask files, matched by their stems: `images/{split}/NAME.jpg` and `labels/{split}/NAME.png`.
+
+    Args:
+        root: Folder that holds `images` and `labels` (or `masks`).
+        split: Subfolder of both; None when the files are in them directly.
+        classes: Meaning of the mask values; by default read from `classes.json`, `.yaml` or `.yml` in `root`.
+
+    Raises:
+        ValueError: When a folder is missing or empty, an image lacks its mask or a mask its image, or no classes are
+            known. Indexing raises one when a file is damaged, sizes differ or a mask holds unknown values.
+    """
+
+    def __init__(self, root: str | Path, split: str | None, classes: ClassSet | None = None) -> None:
+        self.root, self.split = Path(root), split
+        pairs = list_pairs(self.root, split)
+        super().__init__(pairs, classes or read_classes(self.root))

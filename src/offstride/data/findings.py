@@ -1,4 +1,4 @@
-"""What an audit of a dataset finds."""
+"""Results of an audit of a dataset."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,23 +11,23 @@ Size = tuple[int, int]
 
 @dataclass
 class SplitAudit:
-    """What was found in one split. Paths are strings, sizes are (height, width).
+    """Results for one split. Paths are strings, sizes are (height, width).
 
     Attributes:
-        pairs: Number of images that have a mask, or none by right: a test split may keep its labels secret.
+        pairs: Number of images with a mask, or without one if the labels of the split are not public.
         official: Number of images that the published split has; None where that is not known.
-        smallest: Least height and least width of the images; None when no image could be read.
-        largest: Greatest height and greatest width of the images.
+        smallest: Smallest height and smallest width of the images; None when no image could be read.
+        largest: Largest height and largest width of the images.
         without_label: Images that have no mask.
         without_image: Masks that have no image.
         ambiguous: Files that share their stem with another one.
-        missing: Images that the list of the split names and that are not there.
-        unreadable: Path to reason, for each file that cannot be decoded to its end.
+        missing: Images in the list of the split that do not exist.
+        unreadable: Path to reason, for each file that cannot be decoded completely.
         mismatches: Path of the mask to (size of the image, size of the mask), where these differ.
-        unknown_values: Path of the mask to the values that stand for no class.
+        unknown_values: Path of the mask to its values that are no class.
         pixels: Number of pixels of each class.
         images: Number of masks that show each class.
-        ignored: Number of pixels that are to be ignored.
+        ignored: Number of ignored pixels.
         unknown: Number of pixels with unknown values.
     """
 
@@ -59,7 +59,7 @@ class SplitAudit:
 
     @property
     def problems(self) -> list[str]:
-        """One sentence per kind of trouble; empty when there is none."""
+        """One sentence per kind of problem; empty when there is none."""
         mismatches = [f"{path} (mask {mask}, image {image})" for path, (image, mask) in self.mismatches.items()]
         unknown = [f"{path} (values {abridged(values)})" for path, values in self.unknown_values.items()]
         findings = (
@@ -76,7 +76,7 @@ class SplitAudit:
 
     @property
     def warnings(self) -> list[str]:
-        """What is no error but may not be meant: another number of images than was published."""
+        """A sentence if the number of images differs from the published one."""
         if self.official is None or self.pairs == self.official:
             return []
         return [f"{self.pairs} images that can be used, {self.official} were published"]
@@ -88,13 +88,13 @@ class SplitAudit:
 
 @dataclass
 class Audit:
-    """What was found in a dataset.
+    """Results for a dataset.
 
     Attributes:
         root: The folder.
-        classes: What the mask values were taken to mean.
-        splits: Split name to findings; the name is empty when the files lie in `images` and `labels` directly.
-        absent: Splits that are not there, and why.
+        classes: Assumed meaning of the mask values.
+        splits: Split name to results; the name is empty when the files are in `images` and `labels` directly.
+        absent: Missing splits, and the reason.
     """
 
     root: str
@@ -104,7 +104,7 @@ class Audit:
 
     @property
     def problems(self) -> list[str]:
-        """One sentence per split and kind of trouble."""
+        """One sentence per split and kind of problem."""
         named = ((f"{name}: " if name else "", split) for name, split in self.splits.items())
         return [prefix + problem for prefix, split in named for problem in split.problems]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from offstride.data.decode import read_image
+from offstride.data.decode import decoding, read_image
 from offstride.data.png_rows import PngRows
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
@@ -16,11 +16,11 @@ _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 class ImageWindows:
     """The pixels of an image file, sliced like an array: `windows[top:bottom, left:right]` is `(h, w, 3)` uint8.
 
-    Only what is sliced becomes an array. A `.npy` file of such an array stays on disk (memory-mapped). A PNG file of 8
-    bits, not interlaced and without transparent colours, is decoded row by row as long as slices go down the image; the
-    rows of the last slice are held, and as many above. Any other upright RGB file is decoded once, at four bytes a
-    pixel, and so is a PNG file when a slice goes further back up; all others are read as `read_image` reads them. There
-    is no limit to the number of pixels, so take files from people you know.
+    Only slices become arrays. A `.npy` file of such an array stays on disk (memory-mapped). A PNG file of 8 bits, not
+    interlaced and without transparent colours, is decoded row by row as long as slices go down the image; it keeps the
+    rows of the last slice and as many above. Any other upright RGB file is decoded once, at four bytes a pixel, and so
+    is a PNG file when a slice goes further back up; all others are read like by `read_image`. The number of pixels has
+    no limit: use trusted files only.
 
     Args:
         path: Image file.
@@ -70,26 +70,18 @@ def _open(path: Path) -> PngRows | Image.Image | np.ndarray:
     try:
         rows = PngRows.open(path)
     except OSError:
-        rows = None  # which the next one names
+        rows = None  # _decode raises for it
     return _decode(path) if rows is None else rows
 
 
 def _decode(path: Path) -> Image.Image | np.ndarray:
     with _any_size():
-        try:
-            with Image.open(path) as image:
-                if image.mode == "RGB" and "transparency" not in image.info and _is_upright(image):
-                    image.load()
-                    return image
-        except FileNotFoundError as error:
-            raise ValueError(f"file {path}: does not exist") from error
-        except Exception as error:  # Pillow's decoders raise whatever their parsers stumble over
-            raise ValueError(f"file {path}: cannot be decoded ({error})") from error
+        with decoding(path), Image.open(path) as image:
+            plain = image.mode == "RGB" and "transparency" not in image.info
+            if plain and image.getexif().get(_ORIENTATION, 1) == 1:  # upright
+                image.load()
+                return image
         return read_image(path)
-
-
-def _is_upright(image: Image.Image) -> bool:
-    return image.getexif().get(_ORIENTATION, 1) == 1
 
 
 @contextmanager

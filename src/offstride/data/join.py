@@ -1,4 +1,4 @@
-"""Several datasets of the same classes, one after another."""
+"""Datasets whose samples are those of others, such as several splits one after another."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -15,26 +15,11 @@ from offstride.data.layout import abridged
 from offstride.data.sample import Sample, SampleSet, sample_name
 
 
-class Joined(Dataset[Sample]):
-    """Datasets one after another, such as the splits `train` and `val`.
-
-    Args:
-        parts: At least one; all of the same classes.
-
-    Raises:
-        ValueError: When the classes differ, or the parts share images: these would count twice.
-    """
+class DatasetView(Dataset[Sample]):
+    """Samples of other datasets of the same classes; a subclass defines the length and `_place`."""
 
     def __init__(self, parts: Sequence[SampleSet]) -> None:
-        if not parts or any(part.classes != parts[0].classes for part in parts):
-            raise ValueError(f"parts: expected datasets of the same classes, got {len(parts)} of them")
-        files = [file for part in parts if isinstance(part, FileDataset) for file in part.image_files]
-        if len(set(files)) < len(files):
-            seen = set()
-            twice = [file for file in files if file in seen or seen.add(file)]
-            raise ValueError(f"split: expected splits without common images, got {len(twice)}: {abridged(twice)}")
         self._parts, self._maps = tuple(parts), [LabelMaps(part) for part in parts]
-        self._ends = list(accumulate(len(part) for part in parts))
 
     @property
     def classes(self) -> ClassSet:
@@ -44,10 +29,11 @@ class Joined(Dataset[Sample]):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the samples, in their order."""
-        return tuple(sample_name(part, index) for part in self._parts for index in range(len(part)))
+        places = map(self._place, range(len(self)))
+        return tuple(sample_name(self._parts[part], place) for part, place in places)
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        raise NotImplementedError
 
     def __getitem__(self, index: int) -> Sample:
         part, place = self._place(index)
@@ -65,9 +51,38 @@ class Joined(Dataset[Sample]):
         return self._maps[part][place]
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """What changes when the label does."""
+        """Values that change with the label; computed without decoding it where the part can do so."""
         part, place = self._place(index)
         return (self._maps[part].stamp(place),)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The number of a part, and the index of the sample in it."""
+        raise NotImplementedError
+
+
+class Joined(DatasetView):
+    """Datasets one after another, such as the splits `train` and `val`.
+
+    Args:
+        parts: At least one; all of the same classes.
+
+    Raises:
+        ValueError: When the classes differ, or the parts share images: these would count twice.
+    """
+
+    def __init__(self, parts: Sequence[SampleSet]) -> None:
+        if not parts or any(part.classes != parts[0].classes for part in parts):
+            raise ValueError(f"parts: expected datasets of the same classes, got {len(parts)} of them")
+        files = [file for part in parts if isinstance(part, FileDataset) for file in part.image_files]
+        if len(set(files)) < len(files):
+            seen = set()
+            twice = [file for file in files if file in seen or seen.add(file)]
+            raise ValueError(f"split: expected splits without common images, got {len(twice)}: {abridged(twice)}")
+        super().__init__(parts)
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

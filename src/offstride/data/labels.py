@@ -1,4 +1,4 @@
-"""The labels of a data set, without its images where these need not be read."""
+"""The labels of a data set, read without its images if possible."""
 
 import json
 from hashlib import blake2b
@@ -29,10 +29,9 @@ class LabelMaps:
         return self.dataset[index].label
 
     def fingerprint(self, indices: range) -> str:
-        """What names these maps: it changes when a file is replaced, the classes are others, or a drawn scene is.
+        """A digest that changes with the classes, the files and the drawn scenes.
 
-        Files are not read for it: their path, size and time of change are taken. Maps of a data set of another kind are
-        looked at.
+        Of files it takes path, size and modification time; the maps of other data sets are read.
         """
         digest = blake2b(json.dumps(self.classes.to_dict(), sort_keys=True).encode(), digest_size=8)
         for index in indices:
@@ -40,7 +39,7 @@ class LabelMaps:
         return digest.hexdigest()
 
     def stamp(self, index: int) -> bytes:
-        """What one of these maps is known by in a fingerprint."""
+        """The part of a fingerprint that belongs to one map."""
         if isinstance(self.dataset, LabelSource):
             return repr(self.dataset.label_stamp(index)).encode()
         if isinstance(self.dataset, Streets):

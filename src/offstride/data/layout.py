@@ -1,4 +1,4 @@
-"""How a dataset lies in folders: `images/{split}/NAME.jpg`, `labels/{split}/NAME.png`, and a class file above both."""
+"""The folders of a dataset: `images/{split}/NAME.jpg`, `labels/{split}/NAME.png`, and a class file above both."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,14 +11,14 @@ from offstride.data.catalog import ClassSet
 from offstride.data.decode import read_mask
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
-LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # what keeps values: no JPEG
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # lossless formats only
 LABEL_FOLDERS = ("labels", "masks")
 CLASS_FILES = ("classes.json", "classes.yaml", "classes.yml")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The two files of a sample; there is no label where a test split keeps it secret."""
+    """The two files of a sample; the label is None in test splits whose labels are not public."""
 
     name: str
     image: Path
@@ -38,10 +38,10 @@ class Matching:
 
     Attributes:
         pairs: Sorted by name, or in the order of the list.
-        without_label: Images that no mask belongs to.
-        without_image: Masks that no image belongs to.
+        without_label: Images without a mask.
+        without_image: Masks without an image.
         ambiguous: Files that share their stem with another one of their folder.
-        missing: Images that a list names and that are not there.
+        missing: Images in the list of the split that do not exist.
         read: From a pair to the values of its label.
     """
 
@@ -114,11 +114,7 @@ def check_root(root: Path) -> None:
 
 
 def find_folder(root: Path, places: Iterable[str], what: str) -> Path:
-    """The first of some folders, relative to `root`, that exists.
-
-    Raises:
-        ValueError: When there is none; it says what was looked for and what is there.
-    """
+    """The first of some folders, relative to `root`, that exists; a `ValueError` when there is none."""
     check_root(root)
     places = tuple(places)
     folder = next((root / place for place in places if (root / place).is_dir()), None)
@@ -128,18 +124,18 @@ def find_folder(root: Path, places: Iterable[str], what: str) -> Path:
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of a folder that end like one of the suffixes, sorted; none where there is no folder."""
+    """Files of a folder with one of the suffixes, sorted; empty without the folder."""
     paths = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in paths if path.suffix.lower() in suffixes and path.name[0] != ".")
 
 
 def split_names(root: Path) -> tuple[str, ...]:
-    """Names of the splits: subfolders of `images` or of `labels`; none when the files lie in them directly."""
+    """Names of the splits: subfolders of `images` or of `labels`; none when the files are in them directly."""
     return tuple(sorted(_subfolders(root / "images") | _subfolders(label_folder(root))))
 
 
 def label_folder(root: Path) -> Path:
-    """The folder that holds the masks, under either of its names."""
+    """The folder of the masks: `labels` or `masks`."""
     return next((root / name for name in LABEL_FOLDERS if (root / name).is_dir()), root / LABEL_FOLDERS[0])
 
 

@@ -1,9 +1,11 @@
-"""MATLAB files, in which several data sets keep their labels."""
+"""MATLAB files with labels."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from offstride.data.decode import decoding
 
 
 def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
@@ -16,22 +18,18 @@ def read_mat(path: Path, required: str, *optional: str) -> dict[str, Any]:
     """
     from scipy.io import loadmat  # imported here: it takes half a second
 
-    try:
+    with decoding(path):
         variables = loadmat(path, variable_names=[required, *optional], struct_as_record=False)
-    except FileNotFoundError as error:
-        raise ValueError(f"file {path}: does not exist") from error
-    except Exception as error:  # the parser raises whatever it stumbles over
-        raise ValueError(f"file {path}: cannot be decoded ({error})") from error
     if required not in variables:
         raise ValueError(f"file {path}: expected the variable {required}, which is missing")
     return variables
 
 
 def label_map(path: Path, array: object) -> np.ndarray:
-    """A label map of MATLAB as integers: its numbers are floating-point unless somebody cared.
+    """A label map of MATLAB, whose numbers are often floating-point, as integers.
 
     Raises:
-        ValueError: Naming the path, when it is no matrix of whole numbers.
+        ValueError: Naming the path, when it is not a matrix of whole numbers.
     """
     values = np.asarray(array)
     if values.ndim != 2 or values.dtype.kind not in "uibf" or (values.dtype.kind == "f" and (values % 1).any()):

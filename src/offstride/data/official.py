@@ -1,12 +1,15 @@
-"""Published data sets, in the folders that their archives unpack to."""
+"""Published data sets in the folders of their archives."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from offstride.data.catalog import ClassSet
 from offstride.data.files import FileDataset
-from offstride.data.layout import Matching, Pair, check_complete, check_root
+from offstride.data.layout import Matching, Pair, check_complete, check_root, read_pair
 
 
 @dataclass(frozen=True)
@@ -14,10 +17,10 @@ class OfficialSet:
     """A published data set.
 
     Attributes:
-        name: As recipes and the command line call it.
+        name: Its name in recipes and on the command line.
         classes: Names, colours, label values and ignored values.
         counts: Number of images of each split; None where no exact number is published.
-        find: From the root folder and a split to its files; a `ValueError` where the folders or lists are missing.
+        find: From the root folder and a split to its files; a `ValueError` if folders or lists are missing.
         joins: Splits that consist of others: name to their names, joined by `+`.
         unlabelled: Splits whose labels are not public.
     """
@@ -35,7 +38,7 @@ class OfficialSet:
         return (*self.counts, *self.joins)
 
     def match(self, root: Path, split: str) -> Matching:
-        """The files of one split that is no join, complete or not.
+        """The files of one split that does not join others, complete or not.
 
         Raises:
             ValueError: When there is no such split, or its folders or lists are missing.
@@ -47,7 +50,7 @@ class OfficialSet:
         return self.find(root, split)
 
     def open(self, root: str | Path, split: str | None) -> FileDataset:
-        """Open one split that is no join.
+        """Open one split that does not join others.
 
         Raises:
             ValueError: As `match` does, and when images or labels are missing.
@@ -59,25 +62,38 @@ class OfficialSet:
         return FileDataset(matching.pairs, self.classes, matching.read)
 
 
-def match_listed(entries: Iterable[tuple[str, Iterable[Path], Iterable[Path] | None]]) -> Matching:
+def match_listed(
+    entries: Iterable[tuple[str, Iterable[Path], Iterable[Path] | None]],
+    read: Callable[[Pair], np.ndarray] = read_pair,
+) -> Matching:
     """Match files that a list names.
 
     Args:
-        entries: Name, where its image may lie, and where its label may lie, in order of preference; None for images
-            whose labels are not public.
+        entries: Name, possible paths of its image, and possible paths of its label, in order of preference; None for
+            images whose labels are not public.
+        read: From a pair to the values of its label.
     """
-    folders = _Folders()
+    names_in = cache(_names_in)  # listing each folder once is much faster than testing every file
+
+    def exists(path: Path) -> bool:
+        return path.name in names_in(path.parent)
+
+    def first(paths: Iterable[Path]) -> Path:
+        """The first path that exists, or else the first one."""
+        candidates = tuple(paths)
+        return next(filter(exists, candidates), candidates[0])
+
     pairs, without_label, missing = [], [], []
     for name, images, labels in entries:
-        image = folders.first(images)
-        label = None if labels is None else folders.first(labels)
-        if image not in folders:
+        image = first(images)
+        label = None if labels is None else first(labels)
+        if not exists(image):
             missing.append(image)
-        elif label is not None and label not in folders:
+        elif label is not None and not exists(label):
             without_label.append(image)
         else:
             pairs.append(Pair(name, image, label))
-    return Matching(tuple(pairs), without_label=tuple(without_label), missing=tuple(missing))
+    return Matching(tuple(pairs), without_label=tuple(without_label), missing=tuple(missing), read=read)
 
 
 def read_list(path: Path) -> list[str]:
@@ -94,19 +110,5 @@ def read_list(path: Path) -> list[str]:
     return [Path(name).name.removesuffix(".jpg") for name in names]
 
 
-class _Folders:
-    """Which files exist; each folder is listed once, which is much faster than asking for every file."""
-
-    def __init__(self) -> None:
-        self._names: dict[Path, set[str]] = {}
-
-    def __contains__(self, path: Path) -> bool:
-        folder = path.parent
-        if folder not in self._names:
-            self._names[folder] = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-        return path.name in self._names[folder]
-
-    def first(self, paths: Iterable[Path]) -> Path:
-        """The first path that exists, or else the first one."""
-        candidates = tuple(paths)
-        return next((path for path in candidates if path in self), candidates[0])
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -1,6 +1,6 @@
 """PASCAL Context: every pixel of the images of VOC 2010 (Mottaghi et al., CVPR 2014), in 59 classes or with background.
 
-Three distributions are read, the first one that is found in `VOC2010` or in the root:
+Three distributions are read, the first that exists in `VOC2010` or in the root:
 
 - `59_context_labels/NAME.png`: the 59 classes of the authors; 0 is everything else, 1 … 59 follow their
   `59_labels.txt`;
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_voc import CONTEXT_IDS, PASCAL_CONTEXT_59, PASCAL_CONTEXT_60
+from offstride.data.catalog_published import PASCAL_CONTEXT_59, PASCAL_CONTEXT_60
 from offstride.data.layout import Matching, Pair, find_folder, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list
@@ -27,23 +27,25 @@ from offstride.data.voc import voc_folder
 _SUFFIXES = {"59_context_labels": ".png", "SegmentationClassContext": ".png", "trainval": ".mat"}
 _CATEGORIES = 459
 
+CONTEXT_IDS = (
+    2, 23, 25, 31, 34, 45, 59, 65, 72, 98, 397, 113, 207, 258, 284, 308, 347, 368, 416, 427, 9, 18, 22, 33, 44, 46, 68,
+    80, 85, 104, 115, 144, 158, 159, 162, 187, 189, 220, 232, 259, 260, 105, 296, 355, 295, 324, 326, 349, 354, 360,
+    366, 19, 415, 420, 424, 440, 445, 454, 458,
+)  # fmt: skip
+"""The numbers of the 59 classes among the 459 categories of `labels.txt`, where three of them have another name:
+diningtable is table (397), clothes is cloth (80), bedcloth is bedclothes (19)."""
+
 
 def find_context(root: Path, split: str) -> Matching:
     """The files of a split, in whichever distribution is there."""
     voc = voc_folder(root, 2010)
-    folder = _label_folder(voc, root)
+    folder = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
+    folder = folder or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
     derived = voc / "ImageSets" / "SegmentationContext" / f"{split}.txt"
     names = read_list(derived if derived.is_file() else voc / "ImageSets" / "Main" / f"{split}.txt")
     suffix = _SUFFIXES[folder.name]
-    matching = match_listed(
-        (name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names
-    )
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
-
-
-def _label_folder(voc: Path, root: Path) -> Path:
-    folder = next((base / name for name in _SUFFIXES for base in (voc, root) if (base / name).is_dir()), None)
-    return folder or find_folder(voc, _SUFFIXES, "the labels of PASCAL Context")
+    entries = ((name, [voc / "JPEGImages" / f"{name}.jpg"], [folder / f"{name}{suffix}"]) for name in names)
+    return match_listed(entries, _read)
 
 
 def _read(pair: Pair) -> np.ndarray:

@@ -30,7 +30,7 @@ class _Header(NamedTuple):
 
 
 class PngRows:
-    """The rows of a PNG file, from the top down. Only those that were asked for last are held, and as many above.
+    """The rows of a PNG file, read from the top down. It keeps the rows of the last `read`, and as many above.
 
     Attributes:
         path: The file.
@@ -44,8 +44,8 @@ class PngRows:
 
     @classmethod
     def open(cls, path: Path) -> Self | None:
-        """The rows of a file; None if it has to be decoded as a whole: for it is no PNG with 8 bits, is interlaced or
-        damaged, has transparent colours, or metadata that may turn it.
+        """The rows of a file; None if it must be decoded at once: it is no PNG of 8 bits, interlaced, damaged, has
+        transparent colours, or metadata that may rotate it.
 
         Raises:
             OSError: If it cannot be read.
@@ -55,11 +55,11 @@ class PngRows:
         return None if header is None else cls(path, header)
 
     def can_read(self, top: int) -> bool:
-        """Whether a row has not been given up."""
+        """Whether a row is still available."""
         return top >= self._first
 
     def read(self, top: int, bottom: int) -> np.ndarray:
-        """`(bottom − top, W, 3)` uint8, RGB. Rows that lie further above than these are many are given up.
+        """`(bottom − top, W, 3)` uint8, RGB. Rows more than `bottom − top` above are dropped.
 
         Raises:
             ValueError: Naming the path, if the file is damaged.
@@ -76,7 +76,7 @@ class PngRows:
 
 
 def _header(file: BinaryIO) -> _Header | None:
-    """What is needed to decode rows; None where rows alone are not enough."""
+    """What is needed to decode rows; None if the file must be decoded at once."""
     values, palette = None, b""
     if file.read(8) != _SIGNATURE:
         return None
@@ -98,7 +98,7 @@ def _header(file: BinaryIO) -> _Header | None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Kind and size of each chunk; the file stands at its content. They end where the file does."""
+    """Kind and size of each chunk up to the end of the file, whose position is at the content of the chunk."""
     place = len(_SIGNATURE)
     file.seek(place)
     while len(head := file.read(8)) == 8:

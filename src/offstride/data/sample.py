@@ -1,4 +1,4 @@
-"""What every dataset of this room yields."""
+"""Samples, and the protocol of datasets."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ class Sample:
     Attributes:
         image: `(3, H, W)` uint8, RGB.
         label: `(H, W)` uint8 class indices, `IGNORE_INDEX` where no class is given.
-        name: Names the sample within its dataset: the file stem, or a number.
+        name: Name of the sample within its dataset: the file stem, or a number.
     """
 
     image: Tensor
@@ -24,7 +24,7 @@ class Sample:
 
 
 class SampleSet(Protocol):
-    """A map-style dataset of labelled images: what transforms, streams and evaluation ask of a dataset."""
+    """A map-style dataset of labelled images: the protocol that transforms, streams and evaluation need."""
 
     @property
     def classes(self) -> ClassSet:
@@ -38,18 +38,18 @@ class SampleSet(Protocol):
 
 @runtime_checkable
 class LabelSource(Protocol):
-    """A dataset whose labels can be had without its images."""
+    """A dataset that can read labels without images."""
 
     def label(self, index: int) -> Tensor:
         """The label map of a sample: `(H, W)` uint8."""
         ...
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """What changes when the label does; nothing is decoded for it."""
+        """Values that change with the label; computed without decoding it."""
         ...
 
 
 def sample_name(dataset: SampleSet, index: int) -> str:
-    """The name of a sample; nothing is decoded for it where the dataset keeps `names`."""
+    """The name of a sample; it is not decoded if the dataset has `names`."""
     names = getattr(dataset, "names", None)
     return dataset[index].name if names is None else names[index]

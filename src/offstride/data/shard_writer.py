@@ -1,11 +1,12 @@
-"""From any data set to the shards that `ShardedDataset` reads."""
+"""Writes data sets as shards for `ShardedDataset`."""
 
 import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,15 +21,6 @@ LABEL = ".label.png"
 Place = list[int]
 
 
-@dataclass
-class _Written:
-    """What lies in finished shards."""
-
-    shards: dict[str, int] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-
-
 def write_shards(
     dataset: SampleSet,
     root: str | Path,
@@ -39,16 +31,16 @@ def write_shards(
 ) -> Path:
     """Write a data set as shards, or finish writing it.
 
-    Image files are copied byte by byte; images of sets that are not files become PNG. Labels become PNG files of class
-    indices. A shard is written under a hidden name and renamed when it is complete, the index comes last: this can be
-    stopped at any time, and goes on after the last complete shard when it is called again.
+    Image files are copied unchanged; images of sets that are not files become PNG. Labels become PNG files of class
+    indices. Shards are written atomically and the index last: this can be stopped at any time, and continues after the
+    last complete shard when it is called again.
 
     Args:
         dataset: One split.
         root: Folder for the shards; several splits of one data set share it.
         split: Name of the split.
         shard_bytes: A shard ends with the first sample that reaches this size.
-        progress: Called with the samples written and their total.
+        progress: Progress callback: `progress(samples written, all samples)`.
 
     Returns:
         Path of the index.
@@ -61,26 +53,26 @@ def write_shards(
         raise ValueError(f"shard_bytes: expected at least 1, got {shard_bytes}")
     root.mkdir(parents=True, exist_ok=True)
     _write_classes(root, dataset.classes)
-    written = _finished(root, split)
-    expected = [sample_name(dataset, index) for index in range(len(dataset))]
-    if written.names != expected[: len(written.names)]:
+    index = _finished(root, split)
+    shards, names, places = index["shards"], index["names"], index["places"]
+    expected = [sample_name(dataset, number) for number in range(len(dataset))]
+    if names != expected[: len(names)]:
         raise ValueError(f"root: expected no shards of {split!r} in {root} or shards of this data set, found others")
-    while len(written.names) < len(dataset):
-        number = len(written.shards)
+    while len(names) < len(dataset):
+        number = len(shards)
         path = root / f"{split or 'all'}-{number:06}.tar"
-        for name, place in _write_shard(dataset, len(written.names), path, shard_bytes):
-            written.names.append(name)
-            written.places.append([number, *place])
+        for name, place in _write_shard(dataset, len(names), path, shard_bytes):
+            names.append(name)
+            places.append([number, *place])
             if progress:
-                progress(len(written.names), len(dataset))
-        written.shards[path.name] = path.stat().st_size
-    index = {"version": VERSION, "shards": written.shards, "names": written.names, "places": written.places}
+                progress(len(names), len(dataset))
+        shards[path.name] = path.stat().st_size
     write_text(index_file(root, split), json.dumps(index))
     return index_file(root, split)
 
 
 def _write_classes(root: Path, classes: ClassSet) -> None:
-    """Labels are written as class indices: the classes keep their names, not the values of their files."""
+    """Write the class file: mask values are class indices in shards."""
     plain = replace(classes, values=tuple(range(len(classes))), ignore_values=(IGNORE_INDEX,))
     path = root / "classes.json"
     if path.exists() and ClassSet.from_file(path) != plain:
@@ -88,20 +80,22 @@ def _write_classes(root: Path, classes: ClassSet) -> None:
     write_text(path, json.dumps(plain.to_dict(), indent=2) + "\n")
 
 
-def _finished(root: Path, split: str | None) -> _Written:
-    """What an earlier call has finished; complete shards have their names, the others are written again."""
-    written = _Written()
-    while (path := root / f"{split or 'all'}-{len(written.shards):06}.tar").exists():
+def _finished(root: Path, split: str | None) -> dict[str, Any]:
+    """The index of the complete shards of an earlier call, see `read_index`."""
+    shards: dict[str, int] = {}
+    names: list[str] = []
+    places: list[Place] = []
+    while (path := root / f"{split or 'all'}-{len(shards):06}.tar").exists():
         try:
             with tarfile.open(path, "r:") as shard:
                 members = shard.getmembers()
         except tarfile.TarError as error:
             raise ValueError(f"shard {path}: cannot be read ({error}); remove it to write it again") from error
         for image, label in zip(members[::2], members[1::2], strict=True):
-            written.names.append(label.name.removesuffix(LABEL))
-            written.places.append([len(written.shards), image.offset_data, image.size, label.offset_data, label.size])
-        written.shards[path.name] = path.stat().st_size
-    return written
+            names.append(label.name.removesuffix(LABEL))
+            places.append([len(shards), image.offset_data, image.size, label.offset_data, label.size])
+        shards[path.name] = path.stat().st_size
+    return {"version": VERSION, "shards": shards, "names": names, "places": places}
 
 
 def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -> Iterator[tuple[str, Place]]:
@@ -116,7 +110,7 @@ def _write_shard(dataset: SampleSet, start: int, path: Path, shard_bytes: int) -
 
 def _encoded(dataset: SampleSet, index: int) -> tuple[str, bytes, str, bytes]:
     """Name, image file and its suffix, and label file."""
-    sample = dataset[index]  # decodes both: what cannot be read is found now rather than while training
+    sample = dataset[index]  # decodes both: errors occur now rather than while training
     find = getattr(dataset, "image_file", None)
     path = None if find is None else find(index)
     if path is not None:

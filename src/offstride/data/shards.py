@@ -3,11 +3,11 @@
 A split `train` is `train-000000.tar`, `train-000001.tar`, … with the members `NAME.jpg` (the image file as it was) and
 `NAME.label.png` (class indices, 255 where there is none), the index `train.json`, and `classes.json` beside them.
 
-The index says where each member begins and how long it is. A sample therefore costs two reads at known places of a file
-that stays open, and no look-up of a name, which is what network file systems are slow at. Samples remain addressable by
-number: the shuffled, exactly resumable order of `SampleStream` holds as it does for folders. Formats that are read from
-front to back can only shuffle within a buffer, and resume only roughly; the price here is that reads are as small as
-the files were, so that storage with slow random access (rotating discs, object stores) gains less.
+The index has offset and length of each member. A sample therefore costs two reads from an open file and no look-up of a
+name, which is slow on network file systems. Samples have random access, so that the shuffled, exactly resumable order
+of `SampleStream` is the same as for folders. Sequential formats shuffle only within a buffer and cannot resume exactly.
+The price is that reads are as small as the files: storage with slow random access (rotating discs, object stores) gains
+less.
 """
 
 import io
@@ -30,10 +30,10 @@ VERSION = 1
 
 
 class ShardedDataset(Dataset[Sample]):
-    """The samples of one split, read from tar files by their places.
+    """The samples of one split, read from tar files by offset and length.
 
-    Files stay open from the first read on. They are read at explicit places (`pread`), so that threads and forked
-    processes share no position; pickling leaves them behind, so that a spawned process opens its own.
+    Files stay open after the first read. They are read at explicit offsets (`pread`), so that threads and forked
+    processes share no position. Pickles contain no open files: a spawned process opens its own.
 
     Args:
         root: Folder of the shards.
@@ -75,7 +75,7 @@ class ShardedDataset(Dataset[Sample]):
             raise ValueError(str(error) if title in str(error) else f"file {title}: {error}") from error
 
     def label_stamp(self, index: int) -> tuple[object, ...]:
-        """Path, size and time of change of the shard, and where the label lies in it."""
+        """Path and modification time of the shard, offset and size of the label in it, and the name of the sample."""
         shard, _, _, offset, size = map(int, self._places[index])
         path = self.root / self._shards[shard]
         return str(path.resolve()), path.stat().st_mtime_ns, offset, size, self.names[index]
@@ -92,7 +92,7 @@ class ShardedDataset(Dataset[Sample]):
 
 
 class _Files:
-    """Open files, each of which is checked when it is opened."""
+    """Open files; the length of each is checked when it is opened."""
 
     def __init__(self) -> None:
         self._open: dict[Path, int] = {}
@@ -115,7 +115,7 @@ class _Files:
 
 
 def index_file(root: Path, split: str | None) -> Path:
-    """Where the index of a split lies; "all" is a data set without splits."""
+    """The index file of a split; `all.json` for a data set without splits."""
     return root / f"{split or 'all'}.json"
 
 
@@ -125,7 +125,7 @@ def read_index(root: Path, split: str | None) -> dict[str, Any]:
     A place is the number of the shard, then offset and length of the image and of the label in it, in bytes.
 
     Raises:
-        ValueError: When there is no index or it is none of ours.
+        ValueError: When there is no index, or it has another format.
     """
     path = index_file(root, split)
     if not path.is_file():

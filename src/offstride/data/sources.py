@@ -1,4 +1,4 @@
-"""Images in all forms that users have them in: files and patterns by name, pictures, arrays and tensors."""
+"""Images from files, patterns of file names, Pillow images, arrays and tensors."""
 
 from collections.abc import Iterator
 from glob import glob, has_magic
@@ -20,15 +20,15 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 def open_pixels(image: Picture, *, in_windows: bool = False) -> np.ndarray | ImageWindows:
     """The pixels of an image.
 
-    Files and Pillow images are converted as `read_image` says. Of arrays and tensors an alpha channel is dropped, and
-    grey is repeated, too; they are not copied.
+    Files and Pillow images are converted like in `read_image`. Arrays and tensors lose their alpha channel, grey
+    becomes RGB; they are not copied.
 
     Args:
-        image: What holds them.
+        image: The image.
         in_windows: Read a file in windows, so that it need not fit into memory; it may be a `.npy` file then.
 
     Returns:
-        `(H, W, 3)` uint8, RGB; what can be sliced like such an array for a file in windows.
+        `(H, W, 3)` uint8, RGB; `ImageWindows`, which slices like such an array, for a file in windows.
 
     Raises:
         ValueError: If a file cannot be read, or the image is not of these types and shapes.
@@ -56,9 +56,9 @@ def _rgb(pixels: np.ndarray, given: np.ndarray | Tensor, layout: str) -> np.ndar
 
 
 def find_images(sources: list[str]) -> dict[Path, Path]:
-    """Image files by the place of their results, relative to the output and without suffix.
+    """Image files by the path of their results, relative to the output folder and without suffix.
 
-    Files of a folder, or of a pattern, keep their place below it.
+    Files of a folder or pattern keep their path relative to it.
 
     Raises:
         ValueError: If a source has no images, or two images would have the same results.
@@ -87,7 +87,7 @@ def _expand(source: str) -> Iterator[tuple[Path, Path]]:
 
 
 def listed_images(images: dict[Path, Path], path: Path) -> dict[Path, Path]:
-    """The images whose stems a text file names, one a line, in its order, such as `ImageSets/Segmentation/test.txt`.
+    """The images whose stems a text file lists, one per line, in this order; e.g. `ImageSets/Segmentation/test.txt`.
 
     Raises:
         ValueError: If the file cannot be read or is empty, or there is no image of a name.

@@ -1,7 +1,7 @@
-"""What training reads: an endless, shuffled stream of samples whose every position can be computed on its own.
+"""The input of training: an endless, shuffled stream of samples with random access to its positions.
 
-The sample at position p, and how it is augmented, follow from the seed and p alone: not from the number of processes or
-workers, nor from what was read before. Training that resumes at position p therefore continues exactly.
+The sample at position p and its augmentation depend on the seed and p alone: not on the number of processes or workers,
+nor on earlier reads. Training that resumes at position p therefore continues exactly.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from offstride.data.sample import Sample, SampleSet
 
 
 def derive_seed(*numbers: int) -> int:
-    """Hash integers to a seed of 63 bits: equal numbers give equal seeds, on every machine, others unrelated ones."""
+    """Hash integers to a seed of 63 bits, the same on every machine."""
     digest = blake2b(repr(numbers).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
@@ -61,7 +61,7 @@ class SampleStream(Sampler[tuple[int, int]]):
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
-    """A dataset behind a random transform, read by the pairs of a `SampleStream`.
+    """A dataset with a random transform, indexed by the pairs of a `SampleStream`.
 
     Args:
         dataset: Labelled images.

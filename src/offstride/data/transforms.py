@@ -1,6 +1,6 @@
-"""From a sample to what a network reads: random scale, crop, flip, blur and colour for training, then normalisation.
+"""From a sample to the input of a network: random scale, crop, flip, blur and colour for training, then normalisation.
 
-Shapes: a sample's image is `(3, H, W)` uint8 and its label `(H, W)` uint8; a network reads float32 `(3, h, w)`.
+Shapes: a sample's image is `(3, H, W)` uint8 and its label `(H, W)` uint8; the input is float32 `(3, h, w)`.
 """
 
 import math
@@ -26,11 +26,11 @@ BaseSide = Literal["short", "long"]
 class TrainTransform:
     """Random scale, crop, horizontal flip, blur and colour jitter, then normalisation.
 
-    Only what the crop will show is resized, and once: a window of `crop / scale` pixels is cut from the image and
-    brought to the size of the crop. With a `base` length the factor is that of both steps, base and random scale. Where
-    the scaled image is smaller than the crop it lies at a random place in it, and around it the image is the mean pixel
-    (0 after normalisation) and the label `IGNORE_INDEX`. The image is resized bilinearly with antialiasing, the label
-    takes the nearest pixel; both agree on pixel centres.
+    Only the visible part is resized, and only once: a window of `crop / scale` pixels is cut from the image and resized
+    to the crop. With a `base` length the factor combines both steps, base and random scale. A scaled image smaller than
+    the crop is placed at random in it and padded with the mean pixel (0 after normalisation) and the label
+    `IGNORE_INDEX`. The image is resized bilinearly with antialiasing, the label takes the nearest pixel; both agree on
+    pixel centres.
 
     Args:
         crop: (h, w) of the result, in pixels.
@@ -40,8 +40,8 @@ class TrainTransform:
             factors uniform in 1 - s … 1 + s.
         mean: Mean of each colour channel, in 0 … 1 units.
         std: Standard deviation of each colour channel, in 0 … 1 units.
-        base: Length in pixels that the `base_side` of the image has at scale 1; None for its own. DeepLab keeps the
-            size of images, LaU brings them to 520.
+        base: Length in pixels of the `base_side` of the image at scale 1; None for its own. DeepLab keeps the size of
+            images, LaU resizes them to 520.
         base_side: `"short"` or `"long"`.
         hue: Largest shift h of the hue, as a share of the colour circle: uniform in -h … h.
         blur: Probability of a Gaussian blur, of a standard deviation uniform in 0 … 1 pixels.
@@ -76,7 +76,7 @@ class TrainTransform:
         check_statistics(self.mean, self.std)
 
     def __call__(self, sample: Sample, seed: int) -> tuple[Tensor, Tensor]:
-        """Transform a sample; the result follows from `sample` and `seed`, global random states are not touched.
+        """Transform a sample; the result depends on `sample` and `seed` alone, global random states stay untouched.
 
         Returns:
             Image `(3, h, w)` float32, normalised, and label `(h, w)` uint8.
@@ -108,7 +108,7 @@ class TrainTransform:
         return image, label
 
     def _base_scale(self, size: Sequence[int]) -> float:
-        """Factor that brings an image to its base size."""
+        """Factor that resizes an image to its base size."""
         if self.base is None:
             return 1.0
         return self.base / (min(size) if self.base_side == "short" else max(size))
@@ -161,7 +161,7 @@ def _below(stop: int, random: Random) -> int:
 
 
 def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tensor:
-    """Change brightness, contrast, saturation and hue in random order, those of them that are to change."""
+    """Change brightness, contrast and saturation (if `strength`) and hue (if `hue`) in random order."""
     from torchvision.transforms.v2 import functional as F
 
     adjustments: list[tuple[Callable[[Tensor, float], Tensor], float, float]] = []

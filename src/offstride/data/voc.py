@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import VOC
 from offstride.data.layout import Matching, Pair, files_in, find_folder, read_pair
 from offstride.data.matlab import label_map, read_mat
 from offstride.data.official import OfficialSet, match_listed, read_list
@@ -58,8 +58,7 @@ def find_voc(root: Path, split: str) -> Matching:
             labels += [sbd / "cls" / f"{name}.mat"] if sbd else []
             images += [sbd / "img" / f"{name}.jpg"] if sbd else []
         entries.append((name, images, None if split == "test" else labels))
-    matching = match_listed(entries)
-    return Matching(matching.pairs, without_label=matching.without_label, missing=matching.missing, read=_read)
+    return match_listed(entries, _read)
 
 
 def _augmented(voc: Path, sbd: Path | None) -> list[str]:

@@ -27,9 +27,7 @@ import numpy as np
 from PIL import Image
 
 from offstride.data.catalog import ClassSet, voc_colors
-from offstride.data.catalog_ade20k import ADE20K_150
-from offstride.data.catalog_cityscapes import CITYSCAPES_19
-from offstride.data.catalog_voc import VOC
+from offstride.data.catalog_published import ADE20K_150, CITYSCAPES_19, VOC
 from offstride.files import write_whole
 
 _CITYSCAPES_NAME = re.compile(r"[^_]+_\d{6}_\d{6}")

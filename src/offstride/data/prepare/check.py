@@ -1,4 +1,4 @@
-"""Whether a file is the archive that it is taken for, and whole."""
+"""Checks that a file is the published archive, and complete."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from offstride.data.prepare.members import members, readable
 
 CHUNK = 1 << 20
 Advance = Callable[[int], None]
-"""Called with the number of bytes of an archive that have been worked off."""
+"""Progress callback: `advance(bytes of the archive done)`."""
 
 
 def check_archive(archive: Archive, path: Path, *, skip_checksum: bool, advance: Advance) -> str:
@@ -17,15 +17,15 @@ def check_archive(archive: Archive, path: Path, *, skip_checksum: bool, advance:
 
     Args:
         archive: What the file should be.
-        path: Where it lies; a folder is taken as it is.
-        skip_checksum: Read it to its end only, whatever its size and checksum.
-        advance: Told about progress.
+        path: Its path; a folder is not checked.
+        skip_checksum: Do not compare size and checksum; read the archive to its end instead.
+        advance: Progress callback.
 
     Returns:
-        What was checked, for people.
+        The result as text.
 
     Raises:
-        ValueError: Naming the file, what was expected and what was found.
+        ValueError: When size or checksum differ, or the archive is damaged.
     """
     if path.is_dir():
         return "a folder, nothing to check"
@@ -43,7 +43,7 @@ def _compare_size(archive: Archive, path: Path) -> None:
     if archive.size not in (None, size):
         kind = "truncated, or another version" if size < (archive.size or 0) else "another version"
         raise ValueError(
-            f"archive {path}: expected {archive.size} bytes, got {size}: {kind} (--skip-checksum goes on regardless)"
+            f"archive {path}: expected {archive.size} bytes, got {size}: {kind} (--skip-checksum accepts it anyway)"
         )
 
 
@@ -58,7 +58,7 @@ def _compare_checksum(archive: Archive, path: Path, advance: Advance) -> None:
     if digest.hexdigest() != expected:
         raise ValueError(
             f"archive {path}: expected {algorithm} {expected} ({archive.checksum_from}), got {digest.hexdigest()}: "
-            f"damaged, or another version (--skip-checksum goes on regardless)"
+            f"damaged, or another version (--skip-checksum accepts it anyway)"
         )
 
 

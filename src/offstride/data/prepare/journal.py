@@ -1,4 +1,4 @@
-"""What has been done under a root, so that preparing can be stopped at any time and continued."""
+"""Finished steps of preparing a data set, kept in its root, so that it can be stopped at any time and continued."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ NAME = ".offstride-prepare.json"
 
 
 class Journal:
-    """Per archive: which file it was, what its check found, and since when it is being unpacked.
+    """Name of the file, result of its check and start of its unpacking, for each archive.
 
-    A file under the root is taken as complete only if it has the size of its member and was written since the unpacking
-    of just this archive began, for then it was put there whole, by renaming. An archive whose name, size or time of
-    change differs from the journal's is another one: it is checked again and all its files are written again.
+    A file under the root counts as complete only if it has the size of its member and was written after the unpacking
+    of this very archive began: it was then written atomically. An archive whose name, size or modification time differs
+    from the journal's is another one: it is checked again and all its files are written again.
 
     Args:
         root: Folder of the data set; the journal is a hidden file in it.
@@ -26,23 +26,21 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self.path = root / NAME
-        self._entries: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            self._entries = _read(self.path)
+        self._entries: dict[str, dict[str, Any]] = _read(self.path) if self.path.exists() else {}
 
-    def found(self, archive: Archive, path: Path, *, checksum: bool) -> str | None:
-        """What an earlier check of this file found; None without one.
+    def earlier_check(self, archive: Archive, path: Path, *, checksum: bool) -> str | None:
+        """The result of an earlier check of this file; None without one.
 
         Args:
-            archive: Which one.
-            path: Where it lies.
-            checksum: Whether checks that left a published checksum out do not count.
+            archive: The archive.
+            path: Its file.
+            checksum: Ignore checks that skipped a published checksum.
         """
         entry = self._entry(archive, path)
         return None if checksum and entry.get("checksum_skipped") else entry.get("check")
 
     def begun(self, archive: Archive, path: Path) -> int | None:
-        """Since when this file is being unpacked, in nanoseconds of the clock of the root's file system."""
+        """When unpacking this file began, in nanoseconds of the clock of the root's file system; None if it has not."""
         return self._entry(archive, path).get("begun")
 
     def note_check(self, archive: Archive, path: Path, check: str, *, checksum_skipped: bool) -> None:
@@ -51,14 +49,14 @@ class Journal:
         self._write()
 
     def note_begun(self, archive: Archive, path: Path) -> None:
-        """Begin to unpack a file, unless that has begun."""
+        """Note the time, unless unpacking this file has begun."""
         if self.begun(archive, path) is None:
             self._write()  # its time is the file system's own
             self._entries[archive.name] = self._entry(archive, path) | {"begun": self.path.stat().st_mtime_ns}
             self._write()
 
     def _entry(self, archive: Archive, path: Path) -> dict[str, Any]:
-        """What is known of this very file."""
+        """The entry of this very file, or a new one."""
         entry = self._entries.get(archive.name, {})
         stamp = _stamp(path)
         return entry if {key: entry.get(key) for key in stamp} == stamp else stamp
@@ -68,7 +66,7 @@ class Journal:
 
 
 def _stamp(path: Path) -> dict[str, Any]:
-    """What tells a file from another one that was put in its place."""
+    """Name, size and modification time, which differ when a file is replaced."""
     status = path.stat()
     return {"file": path.name, "size": status.st_size, "changed": status.st_mtime_ns}
 

@@ -1,7 +1,7 @@
-"""The files in a zip, a tar (compressed or not) or a folder, one after the other; nothing unsafe among them.
+"""Iterates over the files in a zip, a tar (compressed or not) or a folder; unsafe ones raise errors.
 
-Members are only ever read here and written by `unpack.py` under names of its own making: neither links nor modes nor
-owners of an archive reach the disk. What tarfile's `filter="data"` refuses or mends is refused.
+Members are only read here; `unpack.py` writes their content to files that it names itself: links, modes and owners of
+an archive never reach the disk. What tarfile's `filter="data"` refuses or repairs is refused.
 """
 
 import gzip
@@ -16,11 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-_BLOCK = 512
-_COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"\xfd7zXZ": lzma.LZMAFile,
-}
+_COMPRESSED: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Member:
         name: Its path in the archive, relative, with slashes.
         size: In bytes, unpacked.
         open: Opens it for reading.
-        behind: Bytes of the archive that have been read once this member has.
+        behind: Bytes of the archive up to the end of this member.
     """
 
     name: str
@@ -41,9 +37,9 @@ class Member:
 
 
 def members(path: Path) -> Iterator[Member]:
-    """The regular files of an archive, or of a folder that stands for one, in their order.
+    """The regular files of an archive, or of an unpacked copy of it, in their order.
 
-    A tar is exhausted only if its end-of-archive mark is there and its compression ends well.
+    A tar must have its end-of-archive mark, and its compressed stream a valid end.
 
     Raises:
         ValueError: Naming archive and member: an absolute path or one with "..", a link, a device, an encrypted member.
@@ -58,7 +54,7 @@ def members(path: Path) -> Iterator[Member]:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what readers of archives raise on damage into one `ValueError` that names the archive."""
+    """Turn the errors of damaged archives into a `ValueError` that names the archive."""
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
@@ -103,7 +99,7 @@ def _in_tar(path: Path, start: bytes) -> Iterator[Member]:
                     raise _unsafe(path, info.name, "a link" if info.issym() or info.islnk() else "a device")
                 if info.isreg():
                     yield Member(info.name, info.size, lambda i=info: _opened(archive, i), raw.tell)
-        if stream.last != bytes(_BLOCK):
+        if stream.last != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("the end-of-archive mark is missing")
         while stream.read(1 << 20):  # to the checksum at the end of the compressed stream
             pass
@@ -116,7 +112,7 @@ def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 class _Recent:
-    """A stream that remembers what was read last: a tar ends with blocks of zeros, a truncated one with nothing."""
+    """A stream that keeps the last bytes read: a complete tar ends with a block of zeros."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.last = file, b""

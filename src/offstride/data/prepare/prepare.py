@@ -1,27 +1,26 @@
-"""From the published archives of a data set to the folders that `build_dataset` reads."""
+"""Unpacks the published archives of a data set into the folders that `build_dataset` reads."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offstride.data.prepare.archives import Archive, archives_of
+from offstride.data.prepare.archives import Archive, archives_of, find_archives
 from offstride.data.prepare.check import check_archive
-from offstride.data.prepare.find import find_archives
 from offstride.data.prepare.journal import Journal
 from offstride.data.prepare.unpack import survey, unpack
 
 RESERVE = 64 << 20
-"""Bytes of the disk that are left alone."""
+"""Bytes of the disk that stay free."""
 
 
 @dataclass
 class Prepared:
-    """What a data set consists of now.
+    """State of a data set.
 
     Attributes:
-        unpacked: Archives whose files are all there, by this run or an earlier one: name and number of files.
-        ready: Splits whose archives are all there.
+        unpacked: Name and number of files of each archive that this run or an earlier one has unpacked.
+        ready: Splits whose archives are all unpacked.
         missing: Split to the archives that it still needs; splits that need none are left out.
     """
 
@@ -41,9 +40,8 @@ def prepare_dataset(
 ) -> Prepared:
     """Check and unpack the archives of a data set.
 
-    All archives are checked before any is unpacked. This can be stopped at any time and called again: what is done is
-    not done again, and nothing half-done is taken as done. Calling it once more, with further archives, adds to the
-    root.
+    All archives are checked before any is unpacked. This can be stopped at any time and called again:
+    finished steps are not repeated, unfinished ones are. Calling it once more, with further archives, adds to the root.
 
     Args:
         name: `"voc2012"`, `"pascal_context"`, `"ade20k"`, `"cityscapes"`, `"coco_stuff10k"`, `"coco_stuff164k"`,
@@ -51,52 +49,43 @@ def prepare_dataset(
         given: Archives under their official names, or folders that hold them.
         root: Folder that receives the files, made where there is none.
         skip_checksum: Do not compare sizes and checksums; archives are then read to their end instead.
-        progress: Called with the bytes worked off and their total.
-        note: Called with one line about each archive when it has been checked and when it has been unpacked.
+        progress: Progress callback: `progress(bytes done, all bytes)`.
+        note: Called with a line of text after each archive is checked, and after it is unpacked.
 
     Raises:
         ValueError: When the name is unknown; an archive is missing, of another name, truncated, damaged, of another
             checksum, or holds unsafe members; or the disk is too small.
     """
-    root = Path(root)
-    archives = archives_of(name)
+    root, archives = Path(root), archives_of(name)
+    note = note or (lambda line: None)
     paths = find_archives(archives, [Path(path) for path in given])
     root.mkdir(parents=True, exist_ok=True)
     journal = Journal(root)
     meter = _Meter(paths, progress)
     for archive, path in paths.items():
-        _check(archive, path, journal, skip_checksum=skip_checksum, meter=meter, note=note or _silent)
+        check = _check(archive, path, journal, skip_checksum=skip_checksum, meter=meter)
+        meter.finish(path)
+        note(f"{path.name}: {check}")
     surveys = {a: survey(a, path, root, begun=journal.begun(a, path)) for a, path in paths.items()}
-    _check_space(root, sum(each.space for each in surveys.values()))
+    _check_space(root, sum(files.space for files in surveys.values()))
     for archive, path in paths.items():
-        if surveys[archive].missing:
+        files, missing = surveys[archive].files, surveys[archive].missing
+        if missing:
             begun = journal.begun(archive, path)
             journal.note_begun(archive, path)
             unpack(archive, path, root, begun=begun, advance=meter.advance)
         meter.finish(path)
-        (note or _silent)(f"{path.name}: {_outcome(surveys[archive].files, surveys[archive].missing)}")
-    return _summary(archives, root, {archive.name: each.files for archive, each in surveys.items()})
+        note(f"{path.name}: files written: {missing} of {files}{', the others were there' if missing < files else ''}")
+    return _summary(archives, root, {archive.name: surveys[archive].files for archive in paths})
 
 
-def _check(
-    archive: Archive,
-    path: Path,
-    journal: Journal,
-    *,
-    skip_checksum: bool,
-    meter: "_Meter",
-    note: Callable[[str], None],
-) -> None:
-    known = journal.found(archive, path, checksum=not skip_checksum)
-    check = known or check_archive(archive, path, skip_checksum=skip_checksum, advance=meter.advance)
-    if not known:
-        journal.note_check(archive, path, check, checksum_skipped=skip_checksum and bool(archive.checksum))
-    meter.finish(path)
-    note(f"{path.name}: {check}{', checked before' if known else ''}")
-
-
-def _outcome(files: int, missing: int) -> str:
-    return f"files written: {missing} of {files}" + (", the others were there" if missing < files else "")
+def _check(archive: Archive, path: Path, journal: Journal, *, skip_checksum: bool, meter: "_Meter") -> str:
+    """Check an archive unless an earlier call has; returns the result as text."""
+    if earlier := journal.earlier_check(archive, path, checksum=not skip_checksum):
+        return f"{earlier}, checked before"
+    check = check_archive(archive, path, skip_checksum=skip_checksum, advance=meter.advance)
+    journal.note_check(archive, path, check, checksum_skipped=skip_checksum and bool(archive.checksum))
+    return check
 
 
 def _check_space(root: Path, needed: int) -> None:
@@ -113,15 +102,12 @@ def _summary(archives: Sequence[Archive], root: Path, unpacked: dict[str, int]) 
     missing = {
         split: tuple(a for a in archives if split in a.splits and not (root / a.shows).exists()) for split in splits
     }
-    return Prepared(
-        unpacked=unpacked,
-        ready=tuple(split for split in splits if not missing[split]),
-        missing={split: needed for split, needed in missing.items() if needed},
-    )
+    ready = tuple(split for split in splits if not missing[split])
+    return Prepared(unpacked, ready, {split: needed for split, needed in missing.items() if needed})
 
 
 class _Meter:
-    """Adds the progress of single steps up: each archive is read twice, to check and to unpack it."""
+    """Sums the progress of all steps: each archive is read twice, to check and to unpack it."""
 
     def __init__(self, paths: dict[Archive, Path], progress: Callable[[int, int], None] | None) -> None:
         self.total = 2 * sum(map(_size, paths.values()))
@@ -140,7 +126,3 @@ def _size(path: Path) -> int:
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""

@@ -1,4 +1,4 @@
-"""From an archive to files under a root, each of which is there whole or not at all."""
+"""Unpacks an archive under a root; every file is written atomically."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from offstride.data.prepare.members import Member, members, readable
 from offstride.files import write_whole
 
 BLOCK = 4096
-"""Bytes that a file system hands out at once: what small files really take."""
+"""Block size of file systems in bytes: the space that the smallest file takes."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What unpacking an archive would write.
+    """Files that unpacking an archive would write.
 
     Attributes:
-        files: Number of files that the archive has for the data set.
-        missing: Number of those that are not there yet.
+        files: Number of files of the archive that the data set needs.
+        missing: Number of these that do not exist yet.
         space: Bytes that the missing ones take on the disk.
     """
 
@@ -30,13 +30,13 @@ class Survey:
 
 
 def survey(archive: Archive, path: Path, root: Path, *, begun: int | None) -> Survey:
-    """Look at all names and sizes before anything is written.
+    """Check all names and sizes before anything is written.
 
     Args:
-        archive: Which one.
-        path: Where it lies.
-        root: Where its members are to go.
-        begun: Since when it is being unpacked, see `Journal`; None when it is not.
+        archive: The archive.
+        path: Its file.
+        root: Folder of the data set.
+        begun: When unpacking it began, see `Journal`; None if it has not.
 
     Raises:
         ValueError: When a member is unsafe, the archive damaged, or nothing in it belongs to the data set.
@@ -54,20 +54,9 @@ def survey(archive: Archive, path: Path, root: Path, *, begun: int | None) -> Su
 
 
 def unpack(archive: Archive, path: Path, root: Path, *, begun: int | None, advance: Advance) -> None:
-    """Write the members that are not there yet.
+    """Write the missing members, each atomically: this can be stopped at any time.
 
-    Each goes to a hidden file beside its place first and is then renamed: whenever this is stopped, no half-written
-    file has a name that anyone reads.
-
-    Args:
-        archive: Which one.
-        path: Where it lies.
-        root: Where its members go.
-        begun: Since when it is being unpacked, see `Journal`; None when it is not.
-        advance: Told about progress.
-
-    Raises:
-        ValueError: When a member is unsafe or the archive damaged.
+    Arguments and errors are those of `survey`; `advance` is the progress callback.
     """
     with readable(path):
         for member, target in _placed(archive, path, root):

@@ -10,7 +10,7 @@ from offstride.data.streets.canvas import Canvas
 from offstride.data.streets.develop import develop
 from offstride.data.streets.scene import draw_scene, paint_scene
 
-__all__ = ["Streets"]
+__all__ = ["SPLITS", "Streets"]
 
 SPLITS = ("train", "val", "test")
 KEEP_BYTES = 256 << 20
@@ -18,7 +18,7 @@ KEEP_BYTES = 256 << 20
 
 
 class Streets(Dataset[Sample]):
-    """Street scenes that are painted when they are asked for.
+    """Street scenes, painted on demand.
 
     Sample `i` depends on `(seed, split, i)` alone, and shows the same street at every size. No two splits or seeds
     share a street.

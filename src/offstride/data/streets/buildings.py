@@ -11,7 +11,7 @@ from offstride.data.streets.colour import Colour, draw_hsv, grey
 from offstride.data.streets.facades import Facade, Sight, Style, draw_facade, wall_colour
 from offstride.data.streets.ground import part
 from offstride.data.streets.kinds import BUILDING
-from offstride.data.streets.view import NEAREST, View, World
+from offstride.data.streets.view import NEAREST, View
 
 OVERHANG = 0.35
 """Metres by which a roof stands out over the front."""
@@ -102,27 +102,21 @@ def _paint_chimney(view: View, building: Building, x: float, top: float, z: floa
 
 
 def _paint_end(view: View, building: Building) -> None:
-    """Paint the wall that faces the camera, with its gable."""
-    z, height = building.near, building.height
-    x, back = building.side * view.street.front, building.side * (view.street.front + building.depth)
-    gable = ((x + back) / 2, height + building.ridge, z)
-    _paint_facing(
-        view, building.facade, [(x, 0, z), (x, height, z), gable, (back, height, z), (back, 0, z)], blank=True
-    )
+    """Paint the wall that faces the camera."""
+    front, back = building.side * view.street.front, building.side * (view.street.front + building.depth)
+    _paint_facing(view, building, front, back, building.near, blank=True)
 
 
 def paint_street_end(view: View, building: Building) -> None:
     """Close the street with a building that faces the camera."""
-    z, front, height = view.street.end, view.street.front + 6, building.height
-    gable = (0.0, height + building.ridge, z)
-    _paint_facing(
-        view, building.facade, [(-front, 0, z), (-front, height, z), gable, (front, height, z), (front, 0, z)]
-    )
+    beside = view.street.front + 6
+    _paint_facing(view, building, -beside, beside, view.street.end)
 
 
-def _paint_facing(view: View, facade: Facade, corners: list[World], blank: bool = False) -> None:
-    """Paint a wall at one depth."""
-    start, _, z = corners[0]
+def _paint_facing(view: View, building: Building, start: float, stop: float, z: float, blank: bool = False) -> None:
+    """Paint a wall with its gable at one depth, from `start` to `stop` metres right of the road's middle."""
+    height = building.height
+    gable = ((start + stop) / 2, height + building.ridge, z)
     sun = view.light.facing(0, 0, -1)
 
     def wall(area: Area) -> Colour:
@@ -130,8 +124,9 @@ def _paint_facing(view: View, facade: Facade, corners: list[World], blank: bool 
         pixel = depth / view.focal
         along = np.abs((area.x - view.centre) * pixel + (view.eye_x - start))
         y = (view.horizon - area.y) * pixel + view.eye_y
-        return wall_colour(view, facade, Sight(along, y, pixel, pixel, depth, sun), blank)
+        return wall_colour(view, building.facade, Sight(along, y, pixel, pixel, depth, sun), blank)
 
+    corners = [(start, 0, z), (start, height, z), gable, (stop, height, z), (stop, 0, z)]
     view.canvas.polygon(view.outline(corners), wall, BUILDING)
 
 

@@ -1,7 +1,7 @@
 """Facades: walls with windows, doors, balconies and shops, drawn as functions of metres along and above the ground."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ COARSE = 0.22
 """Metres per pixel from which on doors and shops are left out."""
 
 Style = Literal["suburb", "town", "city"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _shop(facade: Facade, albedo: Colour, sight: Sight) -> Plane:
 
 
 def _doors(facade: Facade, albedo: Colour, sight: Sight) -> Plane:
-    """Paint a door in every third bay and windows in the others, in place; return no panes: nobody is downstairs."""
+    """Paint a door in every third bay and windows in the others, in place; return panes that are dark (zeros)."""
     y, pixel = sight.y, sight.pixel
     u, span, door = _bays(facade, sight)
     leaf = stripe(u, 0.34, 0.66, span) * door * stripe(y, -0.1, 2.25, pixel)

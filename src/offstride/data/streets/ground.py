@@ -130,12 +130,8 @@ class Floor:
 
     def top(self, count: int) -> "Floor":
         """Return the first rows only."""
-        area = Area(
-            slice(self.area.rows.start, self.area.rows.start + count),
-            self.area.columns,
-            self.area.x,
-            self.area.y[:count],
-        )
+        start = self.area.rows.start
+        area = self.area._replace(rows=slice(start, start + count), y=self.area.y[:count])
         return Floor(area, *(a[:count] for a in (self.x, self.z, self.across, self.along, self.grain, self.stain)))
 
 

@@ -43,9 +43,7 @@ class Light:
 
 def draw_light(rng: np.random.Generator) -> Light:
     """Draw a mood and everything that follows from it; half of the scenes are bright days."""
-    draw = {"day": _draw_day, "overcast": _draw_overcast, "dusk": _draw_dusk}[
-        pick(rng, ("day", "day", "overcast", "dusk"))
-    ]
+    draw = pick(rng, (_draw_day, _draw_day, _draw_overcast, _draw_dusk))
     warmth, strength = rng.uniform(-1, 1), rng.uniform(0.92, 1.07)
     return draw(rng, rgb(1 + 0.025 * warmth, 1.0, 1 - 0.035 * warmth), strength)
 

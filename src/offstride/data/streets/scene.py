@@ -10,7 +10,7 @@ from offstride.data.streets.buildings import Building, draw_building, paint_stre
 from offstride.data.streets.canvas import Canvas
 from offstride.data.streets.cars import Car, draw_car
 from offstride.data.streets.chance import pick
-from offstride.data.streets.facades import Style
+from offstride.data.streets.facades import STYLES, Style
 from offstride.data.streets.ground import Ground, draw_ground, paint_ground
 from offstride.data.streets.light import Light, draw_light
 from offstride.data.streets.noise import Plane
@@ -45,7 +45,7 @@ class Scene:
 
 def draw_scene(rng: np.random.Generator) -> Scene:
     """Draw a street with its light, its buildings, and everything that stands or moves in it."""
-    light, style = draw_light(rng), _draw_style(rng)
+    light, style = draw_light(rng), pick(rng, STYLES, (0.35, 0.4, 0.25))
     half = rng.uniform(3.6, 4.6) if rng.random() < 0.5 else rng.uniform(5.4, 6.8)
     walk, end = rng.uniform(2.8, 4.6) + (1.2 if style == "suburb" else 0), rng.uniform(60, 110)
     buildings = _draw_buildings(rng, style, end)
@@ -77,11 +77,6 @@ def paint_scene(scene: Scene, canvas: Canvas) -> None:
         paint_street_end(view, scene.closing)
     for item in (*scene.rows, *scene.things):
         item.paint(view)
-
-
-def _draw_style(rng: np.random.Generator) -> Style:
-    styles: tuple[Style, ...] = ("suburb", "town", "city")
-    return pick(rng, styles, (0.35, 0.4, 0.25))
 
 
 def _draw_camera(rng: np.random.Generator, street: Street, drive: int) -> Camera:

@@ -97,7 +97,7 @@ class View:
 
     def project(self, x: float, y: float, z: float) -> Point:
         """Return the canvas position of a world point."""
-        scale = self.focal / max(z, NEAREST)
+        scale = self.scale(z)
         return self.centre + (x - self.eye_x) * scale, self.horizon - (y - self.eye_y) * scale
 
     def outline(self, corners: Sequence[World]) -> list[Point]:
