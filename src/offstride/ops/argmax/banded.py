@@ -24,11 +24,6 @@ COUNTED = 1 << 20
 """Pixels that are counted by one call."""
 
 
-def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
-    """Why these tensors cannot be served; None: they all can."""
-    return None
-
-
 @torch.no_grad()
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""

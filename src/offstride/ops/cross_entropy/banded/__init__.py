@@ -21,12 +21,7 @@ from offstride.ops.cross_entropy.banded.upsampling import Upsampling
 from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import coordinate_dtype
 
-__all__ = ["loss", "pixels", "pixels_backward", "unusable"]
-
-
-def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
-    """Why these tensors cannot be served; None: they all can."""
-    return None
+__all__ = ["loss", "pixels", "pixels_backward"]
 
 
 @torch.no_grad()
