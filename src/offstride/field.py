@@ -12,6 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Unpack
 
 import torch
@@ -85,7 +86,8 @@ class LogitField(ABC):
         def band_loss(start: int, stop: int) -> Tensor:
             return pixel_cross_entropy(self.rows(start, stop), checked.labels[:, start:stop], **checked.options)
 
-        return torch.cat([_recomputed(band_loss, *band) for band in self.bands()], 1)
+        recomputed = partial(checkpoint, band_loss, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([recomputed(*band) for band in self.bands()], 1)
 
     def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
         """Sum of the losses over a 0-dim divisor."""
@@ -318,18 +320,8 @@ class SubpixelField(LogitField):
 
 
 def pixel_losses(field: LogitField, labels: Tensor | CheckedLabels, **options: Unpack[CrossEntropyOptions]) -> Tensor:
-    """Cross-entropy of every pixel of a field, without its full-resolution scores.
-
-    Args:
-        field: Scores of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes, or what `check_labels` made of them.
-        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
-
-    Returns:
-        `(B, H, W)` losses, 0 at ignored pixels.
-
-    Raises:
-        ValueError: If labels or weights do not fit the field.
+    """Cross-entropy of every pixel of a field, without its full-resolution scores: `(B, H, W)`, 0 at ignored pixels.
+    Arguments and errors as in `cross_entropy`.
     """
     return field.pixel_losses(check_labels(field, labels, **options))
 
@@ -414,7 +406,3 @@ def resized(values: Tensor, size: Sequence[int]) -> Tensor:
     """`(B, C, h, w)` values on another grid `(H, W)`, finer or coarser, bilinearly; in the type of the values."""
     H, W = size
     return values if same_grid(values.shape[2:], size) else bilinear_map(values, (H, W), origin="center").to(values)
-
-
-def _recomputed(function: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor:
-    return checkpoint(function, start, stop, use_reentrant=False, preserve_rng_state=False)

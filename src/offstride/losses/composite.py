@@ -28,7 +28,6 @@ from offstride.ops.cross_entropy.options import (
     STRENGTH,
     CrossEntropyOptions,
     check_smoothing,
-    check_ties,
     check_window,
 )
 from offstride.ops.grid import Origin
@@ -88,14 +87,13 @@ class LossConfig:
     main: bool = True
 
     def __post_init__(self) -> None:
-        choices = {"location": LocationLoss, "supervise_at": SuperviseAt, "labels": LabelSize, "normalize": Normalize}
-        for name, known in choices.items():
+        choices = {"location": LocationLoss, "supervise_at": SuperviseAt, "labels": LabelSize}
+        for name, known in (choices | {"normalize": Normalize, "ties": Ties}).items():
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}: expected one of {get_args(known)}, got {getattr(self, name)!r}")
         for name in ("penalty", "strength", "auxiliary", "scene", "compressed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
-        check_ties(self.ties)
         check_window(self.window)
         check_smoothing(self.label_smoothing)
         for name, value in (("hard_share", self.hard_share), ("hard_probability", self.hard_probability)):

@@ -1,8 +1,6 @@
-"""Which implementation serves a call: the fastest that can, or the one that was asked for."""
+"""Which implementation serves a call: the fastest that can, or the one named by `impl`."""
 
-import functools
 import importlib
-from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
@@ -10,7 +8,6 @@ from torch import Tensor
 Impl = Literal["auto", "reference", "banded", "cpu", "triton"]
 
 _ORDER = ("cpu", "triton", "banded", "reference")  # the fastest first; the last serves all that is valid
-_Unusable = Callable[[Tensor, Tensor | None], str | None]
 
 
 def choose(impl: str, package: str, scores: Tensor, offsets: Tensor | None) -> str:
@@ -41,15 +38,8 @@ def _usable(package: str, scores: Tensor, offsets: Tensor | None) -> str:
 
 def _reason(package: str, name: str, scores: Tensor, offsets: Tensor | None) -> str | None:
     """Why an implementation cannot serve these tensors, or None."""
-    answer = _load(package, name)
-    return answer if isinstance(answer, str) else answer(scores, offsets)
-
-
-@functools.cache
-def _load(package: str, name: str) -> _Unusable | str:
-    """The function `unusable` of an implementation, or why that cannot be imported."""
     try:
         module = importlib.import_module(f"{package}.{name}")
     except ImportError as error:  # triton is installed on few machines
         return f"needs {error.name or error}, which is not installed"
-    return getattr(module, "unusable", lambda scores, offsets: None)
+    return module.unusable(scores, offsets) if hasattr(module, "unusable") else None

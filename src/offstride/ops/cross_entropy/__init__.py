@@ -105,17 +105,13 @@ def located_cross_entropy(
         offsets: `(B, 2M, H, W)` displacements, (y, x) pairs in coarse pixels; see `located_sample`.
         labels: `(B, H, W)` integer classes.
         origin: Where an undisplaced pixel reads.
+        impl, **options: As in `upsample_cross_entropy`.
         guided: λ of Eq. 3; the paper has 0.3.
         regression: γ of Eq. 4; the paper has 0.1.
         window: Coarse locations that Eq. 4 looks at on every side of a pixel; 1 are the four corners of its cell.
-        impl: Implementation.
-        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
 
     Returns:
-        Scalar, float32 or better.
-
-    Raises:
-        ValueError: If arguments do not fit together, a valid label is no class, or `impl` cannot serve them.
+        Scalar, float32 or better. Errors as in `upsample_cross_entropy`.
     """
     check_origin(origin)
     check_sample(scores, offsets, name="scores")
