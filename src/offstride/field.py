@@ -22,8 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
-from offstride.ops.cross_entropy import fused_loss, fused_pixel_losses
-from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets, label_weight
+from offstride.ops.cross_entropy import fused_loss, fused_pixel_losses, operators
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets
 from offstride.ops.cross_entropy.options import NO_TERMS, CrossEntropyOptions, Terms, check_ignored
 from offstride.ops.cross_entropy.reference import pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid, source_rows
@@ -113,7 +113,7 @@ class LogitField(ABC):
         Raises:
             ValueError: If a valid label is no class (looked at on a CPU only).
         """
-        label_weight(labels, self.shape[1], ignore_index=ignore_index)
+        operators.label_weight(labels, None, self.shape[1], ignore_index)
         return count_pairs(labels, self.label_map(), self.shape[1], ignore_index)
 
 

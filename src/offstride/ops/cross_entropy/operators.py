@@ -7,8 +7,8 @@ Offsets are None for bilinear upsampling; gradients that there are not are empty
 `weight` and `impl` in the order of `_OPTIONS`.
 """
 
-import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,17 +17,18 @@ from torch import Tensor
 from offstride.ops import native
 from offstride.ops.cross_entropy import reference
 from offstride.ops.grid import coordinate_dtype
-from offstride.ops.implementation import choose
+from offstride.ops.implementation import serving
 from offstride.ops.labels import is_valid
 
-_PACKAGE = "offstride.ops.cross_entropy"
+_serving = partial(serving, "offstride.ops.cross_entropy")
 _OPTIONS = {"origin": "str", "label_smoothing": "float", "ignore_index": "SymInt"}
 _TERMS = {"guided": "float?", "regression": "float?", "window": "SymInt", "ties": "str"}
 
 
 @torch.library.custom_op("offstride::label_weight", mutates_args=())
 def label_weight(labels: Tensor, weight: Tensor | None, classes: int, ignore_index: int) -> Tensor:
-    """Number of valid pixels, or the sum of their class weights: 0-dim float32.
+    """What the mean of a cross-entropy divides by: the number of valid pixels, or the sum of their class weights, 0-dim
+    float32. The one place that looks at the values of labels.
 
     Raises:
         ValueError: If a valid pixel holds no class (looked at on a CPU only; elsewhere the look would wait for the
@@ -154,12 +155,6 @@ pixels.register_autograd(_pixels_backward, setup_context=_keep_pixels)
 def _named(values: Sequence[Any]) -> dict[str, Any]:
     """The options of the pixel losses, and those of the terms where there are more."""
     return dict(zip((*_OPTIONS, *_TERMS), values, strict=False))
-
-
-def _serving(function: str, impl: str, scores: Tensor, offsets: Tensor | None) -> Callable[..., Any]:
-    """The function that does the work; chosen when it is done, not when `torch.compile` traces it."""
-    name = choose(impl, _PACKAGE, scores, offsets)
-    return getattr(importlib.import_module(f"{_PACKAGE}.{name}"), function)
 
 
 def _contiguous(gradients: Sequence[Tensor | None], scores: Tensor) -> tuple[Tensor, ...]:
