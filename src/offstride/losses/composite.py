@@ -142,7 +142,10 @@ def segmentation_losses(
     supervision = Supervision(check_labels(main, labels, **given), config)
     terms = {"main": _main_loss(*supervision.main(main), config, across)} if config.main else {}
     if config.compressed:
-        terms["compressed"] = config.compressed * _compressed_loss(main, supervision.labels, across)
+        if not isinstance(main, SubpixelField):
+            raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
+        distance = compressed_label_loss(main.codes, supervision.labels, main.weight, main.bias, across=across)
+        terms["compressed"] = config.compressed * distance
     if scene is not None:
         terms["scene"] = config.scene * scene_loss(scene, supervision.labels)
     return terms | {
@@ -159,12 +162,6 @@ def _main_loss(field: LogitField, checked: CheckedLabels, config: LossConfig, ac
     if config.location == "guided":
         return offset_guided_loss(field, checked, ties=config.ties, **common)
     return offset_regression_loss(field, checked, strength=config.strength, window=config.window, **common)
-
-
-def _compressed_loss(main: LogitField, checked: CheckedLabels, across: Across | None) -> Tensor:
-    if not isinstance(main, SubpixelField):
-        raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
-    return compressed_label_loss(main.codes, checked, main.weight, main.bias, across=across)
 
 
 class Supervision:

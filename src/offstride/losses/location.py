@@ -1,7 +1,7 @@
 """The location-aware losses: offset-guided (LaU, Eq. 3) and offset regression (LaU, Eq. 4)."""
 
 from dataclasses import replace
-from typing import Literal, NamedTuple, Unpack, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,27 +9,17 @@ from torch import Tensor
 
 from offstride.field import Across, BilinearField, LocatedField, LogitField, check_labels, divisor_of
 from offstride.ops.cross_entropy.labels import CheckedLabels
-from offstride.ops.cross_entropy.options import NO_TERMS, PENALTY, STRENGTH, CrossEntropyOptions, Terms, check_ties
+from offstride.ops.cross_entropy.options import NO_TERMS, PENALTY, STRENGTH, CrossEntropyOptions, Terms
 from offstride.ops.cross_entropy.reference import penalised
-from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.ops.grid import coordinate_dtype
 from offstride.ops.interpolate import bilinear_rows
 from offstride.ops.location import Ties, best_displacement, coarse_losses, corner_candidates, unimproved
 
 Normalize = Literal["valid", "all"]
 
 
-class Located(NamedTuple):
-    """Coarse `(B, C, h, w)` scores and the `(B, 2M, H, W)` displacements at which every pixel of the supervised map
-    reads them.
-    """
-
-    scores: Tensor
-    offsets: Tensor
-    origin: Origin
-
-
-def located(field: LogitField) -> Located:
-    """Displacements of a location-aware field at the resolution of the field.
+def located(field: LogitField) -> LocatedField:
+    """A location-aware field as coarse scores and their displacements at the resolution of the field.
 
     For LaU followed by bilinear upsampling they are the offsets upsampled bilinearly: as base coordinates are affine,
     this is where the composed field reads, to first order and up to clamping.
@@ -38,12 +28,11 @@ def located(field: LogitField) -> Located:
         ValueError: If the field reads no displaced positions.
     """
     if isinstance(field, LocatedField):
-        offsets = field.offsets.to(coordinate_dtype(field.offsets.dtype))
-        return Located(field.scores, offsets, field.origin)
+        return replace(field, offsets=field.offsets.to(coordinate_dtype(field.offsets.dtype)))
     if isinstance(field, BilinearField) and isinstance(field.source, LocatedField):
         inner, size = field.source, field.size
         offsets = bilinear_rows(inner.offsets, size, (0, size[0]), origin=field.origin, coarse=inner.offsets.shape[2])
-        return Located(inner.scores, offsets, inner.origin)
+        return replace(inner, offsets=offsets)
     raise _without_offsets(field)
 
 
@@ -88,7 +77,8 @@ def offset_guided_loss(
     Raises:
         ValueError: If the field has no offsets, or arguments do not fit.
     """
-    check_ties(ties)
+    if ties not in get_args(Ties):
+        raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")
     plain, checked = undisplaced(field), check_labels(field, labels, **options)
     divided_by = _divisor(normalize, checked, checked.total, across)
     if isinstance(field, LocatedField):

@@ -4,6 +4,7 @@ Convention: two operations for each multiply-add. Interpolation reads four value
 cost as much again for the scores, and once more for offsets. Exponentials are not counted, as for torch's own softmax.
 """
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -34,12 +35,13 @@ def _passes(offsets: torch.Size | None) -> int:
     return 2 if offsets is None else 3
 
 
-for name, formula in (
-    ("upsampled_cross_entropy", _loss),
-    ("upsampled_pixel_losses", _loss),
-    ("upsampled_pixel_losses_backward", _backward),
-    ("upsample_argmax", _map),
-    ("upsample_confidence", _map),
-    ("upsample_confusion", _map),
-):
+FORMULAS: dict[str, Callable[..., int]] = {
+    "upsampled_cross_entropy": _loss,
+    "upsampled_pixel_losses": _loss,
+    "upsampled_pixel_losses_backward": _backward,
+    "upsample_argmax": _map,
+    "upsample_confidence": _map,
+    "upsample_confusion": _map,
+}
+for name, formula in FORMULAS.items():
     register_flop_formula(getattr(torch.ops.offstride, name))(formula)

@@ -179,7 +179,6 @@ def _scaled(gradient: Tensor, grad: Tensor) -> Tensor:
 
 def _again(loss: Tensor, inputs: Sequence[Tensor | None], grad: Tensor) -> list[Tensor | None]:
     """Gradients to the inputs that need one, which can be differentiated."""
-    needed = [each is not None and each.requires_grad for each in inputs]
-    chosen = [each for each, need in zip(inputs, needed, strict=True) if need]
-    gradients = iter(torch.autograd.grad(loss, chosen, grad.to(loss), create_graph=True))
-    return [next(gradients) if need else None for need in needed]
+    needed = [each for each in inputs if each is not None and each.requires_grad]
+    gradients = iter(torch.autograd.grad(loss, needed, grad.to(loss), create_graph=True))
+    return [None if each is None or not each.requires_grad else next(gradients) for each in inputs]

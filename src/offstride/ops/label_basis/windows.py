@@ -120,10 +120,9 @@ def label_windows(labels: Tensor, *, scale: int, classes: int, ignore_index: int
 
 def check_labels(labels: Tensor, *, scale: int, classes: int, ignore_index: int) -> None:
     """Raise a `ValueError` unless these are label maps that can be cut into windows."""
-    if scale < 1:
-        raise ValueError(f"scale: expected a positive whole number, got {scale}")
-    if classes < 1:
-        raise ValueError(f"classes: expected a positive whole number, got {classes}")
+    for name, number in (("scale", scale), ("classes", classes)):
+        if number < 1:
+            raise ValueError(f"{name}: expected a positive whole number, got {number}")
     if scale**2 * (classes + 1) >= 2**31:
         raise ValueError(f"scale: expected windows of fewer than 2³¹ entries, got {scale}² pixels of {classes} classes")
     if labels.dtype.is_floating_point or labels.dtype.is_complex:

@@ -86,7 +86,7 @@ def pixels_backward(
 
 def _upsampling(scores: Tensor, labels: Tensor, options: Options) -> tuple[Upsampling, Criterion]:
     upsampling = Upsampling(scores, (labels.shape[1], labels.shape[2]), options["origin"])
-    return upsampling, Criterion.of(scores, upsampling.dtype, options)
+    return upsampling, Criterion.of(scores, coordinate_dtype(scores.dtype), options)
 
 
 def _reading(scores: Tensor, offsets: Tensor, options: Options) -> tuple[Reading, Criterion]:

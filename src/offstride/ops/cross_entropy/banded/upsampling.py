@@ -19,7 +19,7 @@ from torch import Tensor
 
 from offstride.ops.cross_entropy.banded.cells import Cells, sort_into_cells
 from offstride.ops.cross_entropy.banded.criterion import exponentiate, shifted
-from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.ops.grid import Origin
 
 PHASE_NUMBERS = {"cpu": 3 << 18}
 """Numbers in one phase of a band. On a CPU a few such tensors fit its cache; elsewhere fewer, larger calls pay."""
@@ -123,11 +123,6 @@ class Upsampling:
     scores: Tensor
     size: tuple[int, int]
     origin: Origin
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the computation."""
-        return coordinate_dtype(self.scores.dtype)
 
     @cached_property
     def tables(self) -> tuple[Cells, Cells]:
