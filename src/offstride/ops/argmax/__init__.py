@@ -6,8 +6,7 @@ Convention: see `offstride.ops.grid`; `origin="center"` equals `interpolate(alig
 pairs in coarse pixels; with them the scores are read at displaced places (`located_sample`). Sizes need not divide. Of
 several best classes the first wins; pixels that read a NaN get any class. Nothing here has gradients.
 
-Implementations (`impl`): `"cpu"` are compiled kernels, `"triton"` kernels for CUDA, `"banded"` is plain PyTorch on any
-device and in any precision, `"reference"` is the dense form. `"auto"` takes the fastest that serves the tensors.
+Implementations (`impl`): the same as in `offstride.ops.cross_entropy`.
 """
 
 from collections.abc import Sequence

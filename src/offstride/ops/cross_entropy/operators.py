@@ -62,10 +62,9 @@ def _(labels, weight, classes, ignore_index):
 
 def _operator(name: str, tensors: str, options: dict[str, str], returned: str) -> Callable[[Callable[..., Any]], Any]:
     """Decorator that registers a function of positional arguments under a name."""
-    schema = ", ".join(
-        (tensors, "Tensor? weight", "str impl", *(f"{kind} {option}" for option, kind in options.items()))
-    )
-    return torch.library.custom_op(f"offstride::{name}", mutates_args=(), schema=f"({schema}) -> {returned}")
+    given = ", ".join(("Tensor? weight", "str impl", *(f"{kind} {option}" for option, kind in options.items())))
+    schema = f"({tensors}, {given}) -> {returned}"
+    return torch.library.custom_op(f"offstride::{name}", mutates_args=(), schema=schema)
 
 
 @_operator(
@@ -76,10 +75,8 @@ def _operator(name: str, tensors: str, options: dict[str, str], returned: str) -
 )
 def loss(scores, offsets, labels, divisors, weight, impl, *values):
     """Loss over its `(2,)` divisors, and on request its gradients to scores and offsets."""
-    serve = _serving("loss", impl, scores, offsets)
-    total, *gradients = serve(
-        scores, offsets, labels, divisors, weight=weight, **_named(values[:-1]), gradient=values[-1]
-    )
+    serve, options = _serving("loss", impl, scores, offsets), {"weight": weight, **_named(values[:-1])}
+    total, *gradients = serve(scores, offsets, labels, divisors, **options, gradient=values[-1])
     return total, *_contiguous(gradients, scores)
 
 
@@ -162,12 +159,8 @@ def _contiguous(gradients: Sequence[Tensor | None], scores: Tensor) -> tuple[Ten
 
 
 def _gradients_like(scores: Tensor, offsets: Tensor | None, gradient: bool) -> tuple[Tensor, ...]:
-    return tuple(
-        torch.empty_like(each, memory_format=torch.contiguous_format)
-        if gradient and each is not None
-        else scores.new_empty(0)
-        for each in (scores, offsets)
-    )
+    given = [each if gradient else None for each in (scores, offsets)]
+    return tuple(scores.new_empty(0) if x is None else x.new_empty(x.shape) for x in given)
 
 
 def _scaled(gradient: Tensor, grad: Tensor) -> Tensor:

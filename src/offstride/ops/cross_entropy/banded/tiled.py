@@ -84,7 +84,7 @@ class Reading:
 
     @cached_property
     def may_be_nan(self) -> bool:
-        """Whether an offset may be NaN; only a CPU is asked, elsewhere the look would wait for the device."""
+        """Whether an offset may be NaN; looked at on a CPU only, elsewhere that would wait for the device."""
         return self.offsets.device.type != "cpu" or bool(self.offsets.isnan().any())
 
     def bands(self) -> Iterator[Band]:

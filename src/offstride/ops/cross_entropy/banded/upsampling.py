@@ -61,7 +61,7 @@ class Rows(NamedTuple):
     narrow: bool
 
     def phases(self, classes: Tensor | None = None, label: Tensor | None = None) -> Iterator[Phase]:
-        """The P phases in turn, each valid until the next is asked for.
+        """The P phases in turn, each valid until the next one.
 
         Args:
             classes: `(n, P, R, N)` classes to look up.
@@ -70,7 +70,7 @@ class Rows(NamedTuple):
         return self._by_ratio(classes, label) if self.narrow else self._by_peak(classes, label)
 
     def gap(self, total: Tensor, label: Tensor) -> Tensor:
-        """`lse - v_y` from the sums and what `phases` found for the label, in place of the latter.
+        """`lse - v_y` from the sums and what `phases` wrote for the label, in place of the latter.
 
         A quotient where exponentials cannot vanish, no difference of logarithms: it keeps the small losses of pixels
         that are nearly certain.
