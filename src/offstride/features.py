@@ -35,8 +35,8 @@ def level_of_stride(features: Sequence[FeatureInfo], stride: int) -> int:
     Raises:
         ValueError: If there is none.
     """
-    found = [i for i, info in enumerate(features) if info.stride == stride]
-    if not found:
+    positions = [i for i, info in enumerate(features) if info.stride == stride]
+    if not positions:
         strides = ", ".join(str(info.stride) for info in features) or "none"
         raise ValueError(f"guide_stride: expected the stride of a feature of the backbone ({strides}), got {stride}")
-    return found[-1]
+    return positions[-1]

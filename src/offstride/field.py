@@ -12,6 +12,7 @@ A new kind of field says its `shape` and `values` and how to render `rows`; ever
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Unpack
 
 import torch
@@ -21,8 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from offstride.ops.argmax import upsample_argmax, upsample_confidence, upsample_confusion
 from offstride.ops.argmax.reference import count_pairs
-from offstride.ops.cross_entropy import bilinear_loss, displaced_loss, fused_pixel_losses
-from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets, label_weight
+from offstride.ops.cross_entropy import fused_loss, fused_pixel_losses, operators
+from offstride.ops.cross_entropy.labels import CheckedLabels, check_map, check_targets
 from offstride.ops.cross_entropy.options import NO_TERMS, CrossEntropyOptions, Terms, check_ignored
 from offstride.ops.cross_entropy.reference import pixel_cross_entropy
 from offstride.ops.grid import Origin, check_origin, coordinate_dtype, same_grid, source_rows
@@ -85,7 +86,8 @@ class LogitField(ABC):
         def band_loss(start: int, stop: int) -> Tensor:
             return pixel_cross_entropy(self.rows(start, stop), checked.labels[:, start:stop], **checked.options)
 
-        return torch.cat([_recomputed(band_loss, *band) for band in self.bands()], 1)
+        recomputed = partial(checkpoint, band_loss, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([recomputed(*band) for band in self.bands()], 1)
 
     def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
         """Sum of the losses over a 0-dim divisor."""
@@ -111,23 +113,61 @@ class LogitField(ABC):
         Raises:
             ValueError: If a valid label is no class (looked at on a CPU only).
         """
-        label_weight(labels, self.shape[1], ignore_index=ignore_index)
+        operators.label_weight(labels, None, self.shape[1], ignore_index)
         return count_pairs(labels, self.label_map(), self.shape[1], ignore_index)
 
 
 @dataclass(frozen=True, eq=False)
-class DenseField(LogitField):
-    """Scores that are rendered already, or a coarse map seen at its own resolution."""
+class _ScoredField(LogitField):
+    """A field of `(B, C, h, w)` scores."""
 
     scores: Tensor
 
     @property
-    def shape(self) -> torch.Size:
-        return self.scores.shape
-
-    @property
     def values(self) -> Tensor:
         return self.scores
+
+
+class _FusedField(LogitField):
+    """A field that reads scores bilinearly, at displaced places or not: in fused form, nothing is rendered."""
+
+    origin: Origin
+
+    @abstractmethod
+    def _reading(self) -> tuple[Tensor, Tensor | None]:
+        """The coarse scores that are read, and the displacements if there are any."""
+
+    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
+        return fused_pixel_losses(*self._reading(), checked.labels, origin=self.origin, **checked.options)
+
+    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
+        return self.location_loss(checked, divisor.expand(2), NO_TERMS)
+
+    def location_loss(self, checked: CheckedLabels, divisors: Tensor, terms: Terms) -> Tensor:
+        """The same with location-aware terms of displacements, over the `(2,)` divisors of the losses and the pull."""
+        options = {"origin": self.origin, **terms, **checked.options}
+        return fused_loss(*self._reading(), checked.labels, divisors, **options)
+
+    def label_map(self) -> Tensor:
+        scores, offsets = self._reading()
+        return upsample_argmax(scores, self.shape[2:], offsets=offsets, origin=self.origin)
+
+    def confidence(self) -> Tensor:
+        scores, offsets = self._reading()
+        return upsample_confidence(scores, self.shape[2:], offsets=offsets, origin=self.origin)
+
+    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
+        scores, offsets = self._reading()
+        return upsample_confusion(scores, labels, offsets=offsets, origin=self.origin, ignore_index=ignore_index)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseField(_ScoredField):
+    """Scores that are rendered already, or a coarse map seen at its own resolution."""
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.scores.shape
 
     def rows(self, start: int, stop: int) -> Tensor:
         self.check_rows(start, stop)
@@ -139,7 +179,7 @@ class DenseField(LogitField):
 
 
 @dataclass(frozen=True, eq=False)
-class BilinearField(LogitField):
+class BilinearField(_FusedField):
     """Bilinear upsampling of a coarse map, or of what another field renders (LaU followed by bilinear).
 
     Args:
@@ -171,28 +211,14 @@ class BilinearField(LogitField):
         band = self.source[:, :, first:last] if isinstance(self.source, Tensor) else self.source.rows(first, last)
         return bilinear_rows(band, self.size, (start, stop), origin=self.origin, coarse=coarse, first=first)
 
-    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
-        return fused_pixel_losses(self._scores(), None, checked.labels, origin=self.origin, **checked.options)
-
-    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
-        return bilinear_loss(self._scores(), checked.labels, divisor, origin=self.origin, **checked.options)
-
-    def label_map(self) -> Tensor:
-        return upsample_argmax(self._scores(), self.size, origin=self.origin)
-
-    def confidence(self) -> Tensor:
-        return upsample_confidence(self._scores(), self.size, origin=self.origin)
-
-    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
-        return upsample_confusion(self._scores(), labels, origin=self.origin, ignore_index=ignore_index)
-
-    def _scores(self) -> Tensor:
+    def _reading(self) -> tuple[Tensor, None]:
         """The map that is upsampled; an inner field is rendered, on its own coarser grid."""
-        return self.source if isinstance(self.source, Tensor) else self.source.rows(0, self.source.shape[2])
+        source = self.source
+        return source if isinstance(source, Tensor) else source.rows(0, source.shape[2]), None
 
 
 @dataclass(frozen=True, eq=False)
-class NearestField(LogitField):
+class NearestField(_ScoredField):
     """Nearest-neighbour upsampling of `(B, C, h, w)` scores to `(H, W)`; `"center"` is torch's `nearest-exact`,
     `"corner"` its `nearest`.
     """
@@ -209,10 +235,6 @@ class NearestField(LogitField):
     def shape(self) -> torch.Size:
         return torch.Size((*self.scores.shape[:2], *self.size))
 
-    @property
-    def values(self) -> Tensor:
-        return self.scores
-
     def rows(self, start: int, stop: int) -> Tensor:
         self.check_rows(start, stop)
         scores = nearest_rows(self.scores, self.size, (start, stop), origin=self.origin)
@@ -220,7 +242,7 @@ class NearestField(LogitField):
 
 
 @dataclass(frozen=True, eq=False)
-class LocatedField(LogitField):
+class LocatedField(_ScoredField, _FusedField):
     """Location-aware upsampling (LaU, Eq. 2): coarse scores read at displaced positions.
 
     Args:
@@ -240,36 +262,11 @@ class LocatedField(LogitField):
     def shape(self) -> torch.Size:
         return torch.Size((*self.scores.shape[:2], *self.offsets.shape[2:]))
 
-    @property
-    def values(self) -> Tensor:
-        return self.scores
-
     def rows(self, start: int, stop: int) -> Tensor:
         return located_sample(self.scores, self.offsets, origin=self.origin, rows=(start, stop))
 
-    def pixel_losses(self, checked: CheckedLabels) -> Tensor:
-        return fused_pixel_losses(self.scores, self.offsets, checked.labels, origin=self.origin, **checked.options)
-
-    def loss(self, checked: CheckedLabels, divisor: Tensor) -> Tensor:
-        return self.location_loss(checked, torch.stack((divisor, divisor)), NO_TERMS)
-
-    def location_loss(self, checked: CheckedLabels, divisors: Tensor, terms: Terms) -> Tensor:
-        """The same with location-aware terms, over the `(2,)` divisors of the losses and of the pull."""
-        tensors = (self.scores, self.offsets, checked.labels, divisors)
-        return displaced_loss(*tensors, origin=self.origin, **terms, **checked.options)
-
-    def label_map(self) -> Tensor:
-        return upsample_argmax(self.scores, self._size(), offsets=self.offsets, origin=self.origin)
-
-    def confidence(self) -> Tensor:
-        return upsample_confidence(self.scores, self._size(), offsets=self.offsets, origin=self.origin)
-
-    def confusion(self, labels: Tensor, ignore_index: int) -> Tensor:
-        options = {"offsets": self.offsets, "origin": self.origin, "ignore_index": ignore_index}
-        return upsample_confusion(self.scores, labels, **options)
-
-    def _size(self) -> tuple[int, int]:
-        return self.offsets.shape[2], self.offsets.shape[3]
+    def _reading(self) -> tuple[Tensor, Tensor]:
+        return self.scores, self.offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,18 +320,8 @@ class SubpixelField(LogitField):
 
 
 def pixel_losses(field: LogitField, labels: Tensor | CheckedLabels, **options: Unpack[CrossEntropyOptions]) -> Tensor:
-    """Cross-entropy of every pixel of a field, without its full-resolution scores.
-
-    Args:
-        field: Scores of shape `(B, C, H, W)`.
-        labels: `(B, H, W)` integer classes, or what `check_labels` made of them.
-        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
-
-    Returns:
-        `(B, H, W)` losses, 0 at ignored pixels.
-
-    Raises:
-        ValueError: If labels or weights do not fit the field.
+    """Cross-entropy of every pixel of a field, without its full-resolution scores: `(B, H, W)`, 0 at ignored pixels.
+    Arguments and errors as in `cross_entropy`.
     """
     return field.pixel_losses(check_labels(field, labels, **options))
 
@@ -419,7 +406,3 @@ def resized(values: Tensor, size: Sequence[int]) -> Tensor:
     """`(B, C, h, w)` values on another grid `(H, W)`, finer or coarser, bilinearly; in the type of the values."""
     H, W = size
     return values if same_grid(values.shape[2:], size) else bilinear_map(values, (H, W), origin="center").to(values)
-
-
-def _recomputed(function: Callable[[int, int], Tensor], start: int, stop: int) -> Tensor:
-    return checkpoint(function, start, stop, use_reentrant=False, preserve_rng_state=False)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from offstride.metrics.pixels import check_num_classes, valid_pixels
+from offstride.metrics.confusion import check_num_classes, valid_pixels
 
 
 @pytest.mark.parametrize("ignore_index", [255, 7, -1])

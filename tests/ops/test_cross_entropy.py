@@ -137,13 +137,10 @@ def test_operators_keep_their_promises(impl, weight):
     rest = ("center", 0.1, 255)
     check = torch.library.opcheck
     check(operators.label_weight, (labels, weight, 4, 255))
-    check(operators.bilinear, (scores, labels, count, weight, impl, *rest, True))
-    check(operators.bilinear_pixels, (scores, labels, weight, impl, *rest))
-    terms = (0.3, 0.1, 1, "penalize")
-    check(
-        operators.displaced, (scores, offsets, labels, torch.stack((count, count)), weight, impl, *terms, *rest, True)
-    )
-    check(operators.displaced_pixels, (scores, offsets, labels, weight, impl, *rest))
+    for moves, terms in ((None, (None, None, 1, "penalize")), (offsets, (0.3, 0.1, 1, "penalize"))):
+        divisors = torch.stack((count, count))
+        check(operators.loss, (scores, moves, labels, divisors, weight, impl, *rest, *terms, True))
+        check(operators.pixels, (scores, moves, labels, weight, impl, *rest))
 
 
 def test_autocast_leaves_it_alone():

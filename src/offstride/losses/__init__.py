@@ -4,13 +4,10 @@ from offstride.field import cross_entropy
 from offstride.losses.composite import LossConfig, segmentation_losses
 from offstride.losses.compressed_labels import compressed_label_loss
 from offstride.losses.hard_pixels import hard_pixels
-from offstride.losses.location import Located, located
-from offstride.losses.offset_guided import offset_guided_loss
-from offstride.losses.offset_regression import offset_regression_loss
+from offstride.losses.location import located, offset_guided_loss, offset_regression_loss
 from offstride.losses.scene import scene_loss
 
 __all__ = [
-    "Located",
     "LossConfig",
     "compressed_label_loss",
     "cross_entropy",

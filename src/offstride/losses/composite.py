@@ -19,9 +19,7 @@ from offstride.field import (
 )
 from offstride.losses.compressed_labels import compressed_label_loss
 from offstride.losses.hard_pixels import hard_pixels
-from offstride.losses.location import Normalize
-from offstride.losses.offset_guided import offset_guided_loss
-from offstride.losses.offset_regression import offset_regression_loss
+from offstride.losses.location import Normalize, offset_guided_loss, offset_regression_loss
 from offstride.losses.scene import scene_loss
 from offstride.ops.cross_entropy.labels import CheckedLabels
 from offstride.ops.cross_entropy.options import (
@@ -30,7 +28,6 @@ from offstride.ops.cross_entropy.options import (
     STRENGTH,
     CrossEntropyOptions,
     check_smoothing,
-    check_ties,
     check_window,
 )
 from offstride.ops.grid import Origin
@@ -53,9 +50,9 @@ class LossConfig:
         penalty: λ of Eqs. 3 and 4.
         strength: γ of Eq. 4.
         window: Coarse locations that Eq. 4 looks at on every side of a pixel; 1 are the four corners of its cell.
-        supervise_at: Where LaU followed by bilinear upsampling meets its labels: at the `"input"` resolution, with
-            labels intact, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the released
-            code.
+        supervise_at: Where the loss of LaU followed by bilinear upsampling is computed: at the `"input"` resolution
+            with the original labels, or on the grid of the `"upsampler"` against nearest-downsampled labels, as in the
+            released code.
         labels: `"full"` compares scores upsampled to the size of the labels; `"downsampled"` the scores before bilinear
             upsampling with the nearest labels, which loses accuracy (DeepLabv3, Table 8).
         ties: Whether Eq. 3 penalises equal losses (as printed) or spares them (as released).
@@ -90,18 +87,13 @@ class LossConfig:
     main: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("location", self.location, get_args(LocationLoss)),
-            ("supervise_at", self.supervise_at, get_args(SuperviseAt)),
-            ("labels", self.labels, get_args(LabelSize)),
-            ("normalize", self.normalize, get_args(Normalize)),
-        ):
-            if value not in known:
-                raise ValueError(f"{name}: expected one of {known}, got {value!r}")
+        choices = {"location": LocationLoss, "supervise_at": SuperviseAt, "labels": LabelSize}
+        for name, known in (choices | {"normalize": Normalize, "ties": Ties}).items():
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name}: expected one of {get_args(known)}, got {getattr(self, name)!r}")
         for name in ("penalty", "strength", "auxiliary", "scene", "compressed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
-        check_ties(self.ties)
         check_window(self.window)
         check_smoothing(self.label_smoothing)
         for name, value in (("hard_share", self.hard_share), ("hard_probability", self.hard_probability)):
@@ -141,20 +133,23 @@ def segmentation_losses(
         prediction.
 
     Raises:
-        ValueError: If a location loss is asked for a field without offsets, compressed labels for one without a
+        ValueError: If a location loss is set for a field without offsets, compressed labels for one without a
             basis, or labels do not fit.
     """
     given: CrossEntropyOptions = {}
     if isinstance(labels, Tensor):
         given = config.cross_entropy_options(labels.device)
-    meeting = Supervision(check_labels(main, labels, **given), config)
-    terms = {"main": _main_loss(*meeting.main(main), config, across)} if config.main else {}
+    supervision = Supervision(check_labels(main, labels, **given), config)
+    terms = {"main": _main_loss(*supervision.main(main), config, across)} if config.main else {}
     if config.compressed:
-        terms["compressed"] = config.compressed * _compressed_loss(main, meeting.labels, across)
+        if not isinstance(main, SubpixelField):
+            raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
+        distance = compressed_label_loss(main.codes, supervision.labels, main.weight, main.bias, across=across)
+        terms["compressed"] = config.compressed * distance
     if scene is not None:
-        terms["scene"] = config.scene * scene_loss(scene, meeting.labels)
+        terms["scene"] = config.scene * scene_loss(scene, supervision.labels)
     return terms | {
-        name: config.auxiliary * cross_entropy(*meeting.auxiliary(field), across=across)
+        name: config.auxiliary * cross_entropy(*supervision.auxiliary(field), across=across)
         for name, field in auxiliary.items()
     }
 
@@ -169,14 +164,8 @@ def _main_loss(field: LogitField, checked: CheckedLabels, config: LossConfig, ac
     return offset_regression_loss(field, checked, strength=config.strength, window=config.window, **common)
 
 
-def _compressed_loss(main: LogitField, checked: CheckedLabels, across: Across | None) -> Tensor:
-    if not isinstance(main, SubpixelField):
-        raise ValueError(f"compressed: expected a prediction by DUpsampling, got a {type(main).__name__}")
-    return compressed_label_loss(main.codes, checked, main.weight, main.bias, across=across)
-
-
 class Supervision:
-    """Where the fields of a step meet their labels. All fields share the label maps, so that each is checked once.
+    """Pairs the fields of a step with their labels. All fields share the label maps, so that each is checked once.
 
     Args:
         labels: Checked labels of the image.

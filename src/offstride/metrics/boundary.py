@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
-from offstride.metrics.confusion import mean_present
-from offstride.metrics.pixels import check_num_classes, valid_pixels
+from offstride.metrics.confusion import check_num_classes, mean_present, valid_pixels
 from offstride.ops.labels import IGNORE_INDEX
 
 

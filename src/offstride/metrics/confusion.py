@@ -10,9 +10,35 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from offstride.metrics.pixels import check_num_classes, valid_pixels
 from offstride.ops.argmax.reference import count_pairs
 from offstride.ops.labels import IGNORE_INDEX
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Raise a `ValueError` unless there are 2 to 255 classes, as many as uint8 label maps can tell apart from 255."""
+    if not 2 <= num_classes <= 255:
+        raise ValueError(f"num_classes: expected 2 to 255, got {num_classes}")
+
+
+def valid_pixels(prediction: Tensor, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Mask of the pixels that count, those whose label is not `ignore_index`.
+
+    Raises:
+        ValueError: If the maps differ in shape, are not of integers, or hold a class outside 0 … num_classes - 1 in a
+            pixel that counts.
+    """
+    if prediction.shape != label.shape:
+        raise ValueError(f"prediction: expected the shape of label {(*label.shape,)}, got {(*prediction.shape,)}")
+    valid = label != ignore_index
+    for name, classes in (("prediction", prediction), ("label", label)):
+        if classes.dtype not in _INTEGERS:
+            raise ValueError(f"{name}: expected integers, got {classes.dtype}")
+        low, high = (int(end) for end in (classes * valid).aminmax()) if classes.numel() else (0, 0)
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"{name}: expected classes 0 to {num_classes - 1}, got {low if low < 0 else high}")
+    return valid
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX) -> Tensor:
@@ -45,9 +71,9 @@ def mean_present(values: Tensor, indices: Iterable[int] | None = None) -> float:
         ValueError: If an index is not a class.
     """
     chosen = list(range(len(values)) if indices is None else indices)
-    strangers = [index for index in chosen if not 0 <= index < len(values)]
-    if strangers:
-        raise ValueError(f"indices: expected classes 0 to {len(values) - 1}, got {strangers}")
+    wrong = [index for index in chosen if not 0 <= index < len(values)]
+    if wrong:
+        raise ValueError(f"indices: expected classes 0 to {len(values) - 1}, got {wrong}")
     return float(values[chosen].nanmean())
 
 
@@ -60,7 +86,7 @@ class SegmentationScores:
         pixel_accuracy: Share of pixels with the right class.
         mean_accuracy: Mean of `accuracy` over the classes with pixels.
         iou: `(n,)` intersection over union per class: 0 if a class is predicted but never true, NaN if it is absent.
-        accuracy: `(n,)` share of a class's pixels that are found (recall), NaN for a class without pixels.
+        accuracy: `(n,)` share of a class's pixels that are predicted as it (recall), NaN for a class without pixels.
         support: `(n,)` int64 number of true pixels per class.
         absent: Classes that are neither in the labels nor in the predictions.
 

@@ -5,7 +5,6 @@ cost as much again for the scores, and once more for offsets. Exponentials are n
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -18,18 +17,13 @@ import offstride.ops.cross_entropy  # noqa: F401 - both register operators
 _PER_SCORE = 2 * 4
 
 
-def _register(name: str, formula: Callable[..., int]) -> None:
-    register_flop_formula(getattr(torch.ops.offstride, name))(formula)
+def _loss(scores: torch.Size, offsets: torch.Size | None, labels: torch.Size, *rest: Any, **_: Any) -> int:
+    """Of losses, with their gradients if the last argument says so."""
+    return (_passes(offsets) if rest[-1] is True else 1) * _PER_SCORE * scores[1] * prod(labels)
 
 
-def _loss(scores: torch.Size, *others: Any, labels: int, times: int, **_: Any) -> int:
-    """Of a loss with its gradient, if the last argument says so; `labels` is the place of the labels."""
-    passes = times if others[-1] is True else 1
-    return passes * _PER_SCORE * scores[1] * prod(others[labels - 1])
-
-
-def _backward(grad: torch.Size, scores: torch.Size, *_: Any, times: int, **__: Any) -> int:
-    return times * _PER_SCORE * scores[1] * prod(grad)
+def _backward(grad: torch.Size, scores: torch.Size, offsets: torch.Size | None, *_: Any, **__: Any) -> int:
+    return _passes(offsets) * _PER_SCORE * scores[1] * prod(grad)
 
 
 def _map(scores: torch.Size, offsets: Any, size: Any, *_: Any, **__: Any) -> int:
@@ -37,9 +31,17 @@ def _map(scores: torch.Size, offsets: Any, size: Any, *_: Any, **__: Any) -> int
     return _PER_SCORE * scores[0] * scores[1] * prod(size[-2:])
 
 
-for kind, place, gradients in (("bilinear", 1, 2), ("located", 2, 3)):
-    _register(f"{kind}_cross_entropy", partial(_loss, labels=place, times=gradients))
-    _register(f"{kind}_pixel_losses", partial(_loss, labels=place, times=gradients))
-    _register(f"{kind}_pixel_losses_backward", partial(_backward, times=gradients))
-for name in ("upsample_argmax", "upsample_confidence", "upsample_confusion"):
-    _register(name, _map)
+def _passes(offsets: torch.Size | None) -> int:
+    return 2 if offsets is None else 3
+
+
+FORMULAS: dict[str, Callable[..., int]] = {
+    "upsampled_cross_entropy": _loss,
+    "upsampled_pixel_losses": _loss,
+    "upsampled_pixel_losses_backward": _backward,
+    "upsample_argmax": _map,
+    "upsample_confidence": _map,
+    "upsample_confusion": _map,
+}
+for name, formula in FORMULAS.items():
+    register_flop_formula(getattr(torch.ops.offstride, name))(formula)

@@ -92,14 +92,14 @@ def _near(
     return [pixel.clamp(0, coarse - 1) for pixel in (*before, *(high + reach for reach in range(window)))]
 
 
-def exceeds(losses: Tensor, others: Tensor) -> Tensor:
-    """Where losses are larger than others by more than rounding.
+def exceeds(losses: Tensor, reference: Tensor) -> Tensor:
+    """Where losses are larger than those of a reference by more than rounding.
 
     Where a pixel is saturated or two places are one, losses are equal up to noise, which must not decide. In single
     precision the coordinates of `grid_sample` are the largest part of it, a thousandth of the loss on wide maps.
     """
-    noise = 2**13 * torch.finfo(others.dtype).eps
-    return losses > others * (1 + noise) + 1e-6
+    noise = 2**13 * torch.finfo(reference.dtype).eps
+    return losses > reference * (1 + noise) + 1e-6
 
 
 def unimproved(losses: Tensor, plain: Tensor, ties: Ties) -> Tensor:

@@ -6,8 +6,7 @@ Convention: see `offstride.ops.grid`; `origin="center"` equals `interpolate(alig
 pairs in coarse pixels; with them the scores are read at displaced places (`located_sample`). Sizes need not divide. Of
 several best classes the first wins; pixels that read a NaN get any class. Nothing here has gradients.
 
-Implementations (`impl`): `"cpu"` are compiled kernels, `"triton"` kernels for CUDA, `"banded"` is plain PyTorch on any
-device and in any precision, `"reference"` is the dense form. `"auto"` takes the fastest that serves the tensors.
+Implementations (`impl`): the same as in `offstride.ops.cross_entropy`.
 """
 
 from collections.abc import Sequence
@@ -55,8 +54,7 @@ def upsample_argmax(
         >>> upsample_argmax(torch.eye(2).view(1, 2, 1, 2), (1, 6))
         tensor([[[0, 0, 0, 1, 1, 1]]], dtype=torch.uint8)
     """
-    _check(scores, size, offsets, origin)
-    return operators.labels(scores.detach(), _detached(offsets), list(size), origin, impl)
+    return operators.labels(*_checked(scores, offsets, origin, size), list(size), origin, impl)
 
 
 def upsample_confidence(
@@ -69,23 +67,13 @@ def upsample_confidence(
 ) -> Tensor:
     """Softmax probability of the most likely class of every pixel of upsampled scores.
 
-    Equals `interpolate(scores, size, mode="bilinear").softmax(1).amax(1)` up to rounding.
-
-    Args:
-        scores: `(B, C, h, w)` class scores (logits), of any floating-point type; computed in float32 or better.
-        size: `(H, W)` to upsample to.
-        offsets: `(B, 2M, H, W)` displacements; plain bilinear upsampling without.
-        origin: Pixel convention, or where an undisplaced pixel reads.
-        impl: Implementation.
+    Equals `interpolate(scores, size, mode="bilinear").softmax(1).amax(1)` up to rounding. Arguments and errors as in
+    `upsample_argmax`.
 
     Returns:
         `(B, H, W)`, float32, or float64 for float64 scores; NaN where a NaN is read.
-
-    Raises:
-        ValueError: If arguments do not fit together or `impl` cannot serve them.
     """
-    _check(scores, size, offsets, origin)
-    return operators.confidence(scores.detach(), _detached(offsets), list(size), origin, impl)
+    return operators.confidence(*_checked(scores, offsets, origin, size), list(size), origin, impl)
 
 
 def upsample_confusion(
@@ -102,12 +90,9 @@ def upsample_confusion(
     Equals `confusion_matrix(upsample_argmax(scores, labels.shape[1:]), labels, C)` of `offstride.metrics`.
 
     Args:
-        scores: `(B, C, h, w)` class scores (logits), of any floating-point type; computed in float32 or better.
+        scores, offsets, origin, impl: As in `upsample_argmax`.
         labels: `(B, H, W)` true classes, of any integer type.
-        offsets: `(B, 2M, H, W)` displacements; plain bilinear upsampling without.
-        origin: Pixel convention, or where an undisplaced pixel reads.
         ignore_index: Label of pixels that are not counted.
-        impl: Implementation.
 
     Returns:
         `(C, C)` int64: rows are true classes, columns most likely ones.
@@ -116,25 +101,24 @@ def upsample_confusion(
         ValueError: If arguments do not fit together, a valid label is no class (looked at on a CPU only), or `impl`
             cannot serve them.
     """
-    _check(scores, None, offsets, origin)
+    scores, offsets = _checked(scores, offsets, origin)
     size = labels.shape[1:] if offsets is None else offsets.shape[2:]
     target = check_map(labels, (len(scores), *size), scores.device)
     check_ignored(ignore_index)
-    return operators.confusion(scores.detach(), _detached(offsets), target, origin, ignore_index, impl)
+    return operators.confusion(scores, offsets, target, origin, ignore_index, impl)
 
 
-def _check(scores: Tensor, size: Sequence[int] | None, offsets: Tensor | None, origin: str) -> None:
-    """Raise a `ValueError` unless these fit together."""
+def _checked(
+    scores: Tensor, offsets: Tensor | None, origin: str, size: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Scores and offsets without gradients; raises a `ValueError` unless all fit together."""
     check_origin(origin)
     check_scores(scores)
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"size: expected a positive (H, W), got {tuple(size)}")
     if offsets is None:
-        return
+        return scores.detach(), None
     check_sample(scores, offsets, name="scores")
     if size is not None and tuple(offsets.shape[2:]) != tuple(size):
         raise ValueError(f"offsets: expected those of {tuple(size)} pixels, got shape {tuple(offsets.shape)}")
-
-
-def _detached(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach()
+    return scores.detach(), offsets.detach()

@@ -24,11 +24,6 @@ COUNTED = 1 << 20
 """Pixels that are counted by one call."""
 
 
-def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
-    """Why these tensors cannot be served; None: they all can."""
-    return None
-
-
 @torch.no_grad()
 def labels(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *, origin: Origin) -> Tensor:
     """Most likely class of every pixel, the first of several: `(B, H, W)`, uint8 up to 256 classes and int64 above."""
@@ -101,8 +96,6 @@ def _phase_planes(rows: Rows) -> Iterator[Tensor]:
 
 
 def _read(reading: Reading, band: Band) -> tuple[Tensor, Tensor | None]:
-    """`(n, C, R, W)` scores of a band, and which pixels have NaN offsets, see `Reading.locate`."""
-    coordinates, _, lost = reading.locate(band)
-    maps = slice(band.images.start * reading.groups, band.images.stop * reading.groups)
-    values = reading.maps[0].at(maps, coordinates.flatten(0, 1)).read()
-    return values.unflatten(0, coordinates.shape[:2]).flatten(1, 2), lost
+    """`(n, C, R, W)` scores of a band, and which pixels have NaN offsets, see `Reading.at`."""
+    reader, inside, lost = reading.at(band)
+    return reader.read().unflatten(0, inside.shape[:2]).flatten(1, 2), lost

@@ -2,31 +2,24 @@
 gradients. `impl` names the module that does the work, or is "auto".
 """
 
-import importlib
 from collections.abc import Sequence
-from types import ModuleType
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from offstride.ops.cross_entropy.labels import label_weight
+from offstride.ops.cross_entropy import operators as cross_entropy
 from offstride.ops.grid import coordinate_dtype
-from offstride.ops.implementation import choose
+from offstride.ops.implementation import serving
 from offstride.ops.labels import label_dtype
 
-_PACKAGE = "offstride.ops.argmax"
-
-
-def _serving(impl: str, scores: Tensor, offsets: Tensor | None) -> ModuleType:
-    """The module that does the work; chosen when it is done, not when `torch.compile` traces it."""
-    return importlib.import_module(f"{_PACKAGE}.{choose(impl, _PACKAGE, scores, offsets)}")
+_serving = partial(serving, "offstride.ops.argmax")
 
 
 @torch.library.custom_op("offstride::upsample_argmax", mutates_args=())
 def labels(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
     """`(B, H, W)` uint8 or int64."""
-    H, W = size
-    return _serving(impl, scores, offsets).labels(scores, offsets, (H, W), origin=origin)
+    return _serving("labels", impl, scores, offsets)(scores, offsets, tuple(size), origin=origin)
 
 
 @labels.register_fake
@@ -37,8 +30,7 @@ def _(scores, offsets, size, origin, impl):
 @torch.library.custom_op("offstride::upsample_confidence", mutates_args=())
 def confidence(scores: Tensor, offsets: Tensor | None, size: Sequence[int], origin: str, impl: str) -> Tensor:
     """`(B, H, W)`."""
-    H, W = size
-    shares = _serving(impl, scores, offsets).confidence(scores, offsets, (H, W), origin=origin)
+    shares = _serving("confidence", impl, scores, offsets)(scores, offsets, tuple(size), origin=origin)
     return shares.to(coordinate_dtype(scores.dtype))
 
 
@@ -57,10 +49,10 @@ def confusion(
         ValueError: If a valid pixel holds no class (looked at on a CPU only; elsewhere the look would wait for the
             device).
     """
-    serving = _serving(impl, scores, offsets)
+    count = _serving("confusion", impl, scores, offsets)
     if target.device.type == "cpu":
-        label_weight(target, scores.shape[1], ignore_index=ignore_index)
-    return serving.confusion(scores, offsets, target, origin=origin, ignore_index=ignore_index)
+        cross_entropy.label_weight(target, None, scores.shape[1], ignore_index)
+    return count(scores, offsets, target, origin=origin, ignore_index=ignore_index)
 
 
 @confusion.register_fake

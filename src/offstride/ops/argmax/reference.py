@@ -27,9 +27,8 @@ def confidence(scores: Tensor, offsets: Tensor | None, size: tuple[int, int], *,
 @torch.no_grad()
 def confusion(scores: Tensor, offsets: Tensor | None, target: Tensor, *, origin: Origin, ignore_index: int) -> Tensor:
     """`(C, C)` int64 numbers of pixels of every true class (rows) and most likely class (columns)."""
-    C = scores.shape[1]
     best = labels(scores, offsets, (target.shape[1], target.shape[2]), origin=origin)
-    return count_pairs(target, best, C, ignore_index)
+    return count_pairs(target, best, scores.shape[1], ignore_index)
 
 
 def count_pairs(target: Tensor, best: Tensor, classes: int, ignore_index: int) -> Tensor:

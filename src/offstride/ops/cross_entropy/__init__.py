@@ -75,8 +75,8 @@ def upsample_cross_entropy(
     if reduction == "none":
         return fused_pixel_losses(scores, None, checked.labels, origin=origin, impl=impl, **checked.options)
     total = checked.total
-    divisor = torch.ones_like(total) if reduction == "sum" else total.masked_fill(total == 0, 1)
-    return bilinear_loss(scores, checked.labels, divisor, origin=origin, impl=impl, **checked.options)
+    divisors = (torch.ones_like(total) if reduction == "sum" else total.masked_fill(total == 0, 1)).expand(2)
+    return fused_loss(scores, None, checked.labels, divisors, origin=origin, impl=impl, **NO_TERMS, **checked.options)
 
 
 def located_cross_entropy(
@@ -105,17 +105,13 @@ def located_cross_entropy(
         offsets: `(B, 2M, H, W)` displacements, (y, x) pairs in coarse pixels; see `located_sample`.
         labels: `(B, H, W)` integer classes.
         origin: Where an undisplaced pixel reads.
+        impl, **options: As in `upsample_cross_entropy`.
         guided: λ of Eq. 3; the paper has 0.3.
         regression: γ of Eq. 4; the paper has 0.1.
         window: Coarse locations that Eq. 4 looks at on every side of a pixel; 1 are the four corners of its cell.
-        impl: Implementation.
-        **options: `weight`, `label_smoothing` and `ignore_index`; see `CrossEntropyOptions`.
 
     Returns:
-        Scalar, float32 or better.
-
-    Raises:
-        ValueError: If arguments do not fit together, a valid label is no class, or `impl` cannot serve them.
+        Scalar, float32 or better. Errors as in `upsample_cross_entropy`.
     """
     check_origin(origin)
     check_sample(scores, offsets, name="scores")
@@ -127,37 +123,26 @@ def located_cross_entropy(
     divisors = torch.stack((checked.total, checked.pixels))
     divisors = divisors.masked_fill(divisors == 0, 1)
     terms = Terms(guided=guided, regression=regression, window=window, ties=NO_TERMS["ties"])
-    return displaced_loss(
-        scores, offsets, checked.labels, divisors, origin=origin, impl=impl, **terms, **checked.options
-    )
+    return fused_loss(scores, offsets, checked.labels, divisors, origin=origin, impl=impl, **terms, **checked.options)
 
 
-def bilinear_loss(
-    scores: Tensor, labels: Tensor, divisor: Tensor, *, impl: Impl = "auto", **options: Unpack[Options]
-) -> Tensor:
-    """`upsample_cross_entropy` of checked arguments: the sum over a given 0-dim `divisor`, which is not 0."""
-    if impl == "reference":
-        return reference.loss(scores, None, labels, divisor[None], **NO_TERMS, **options)
-    gradient = torch.is_grad_enabled() and scores.requires_grad
-    return operators.bilinear(scores, labels, divisor, impl=impl, gradient=gradient, **options)[0]
-
-
-def displaced_loss(
+def fused_loss(
     scores: Tensor,
-    offsets: Tensor,
+    offsets: Tensor | None,
     labels: Tensor,
     divisors: Tensor,
     *,
     impl: Impl = "auto",
     **options: Unpack[DisplacedOptions],
 ) -> Tensor:
-    """`located_cross_entropy` of checked arguments, with uint8 or int64 labels; `divisors` `(2,)`, not 0, are what the
-    sums of the classification losses and of the smooth-L1 distances are divided by.
+    """`located_cross_entropy` of checked arguments, with uint8 or int64 labels; without offsets
+    `upsample_cross_entropy`. `divisors` `(2,)`, not 0, divide the sums of the classification losses and of the
+    smooth-L1 distances.
     """
     if impl == "reference":
         return reference.loss(scores, offsets, labels, divisors, **options)
-    gradient = torch.is_grad_enabled() and (scores.requires_grad or offsets.requires_grad)
-    return operators.displaced(scores, offsets, labels, divisors, impl=impl, gradient=gradient, **options)[0]
+    gradient = torch.is_grad_enabled() and (scores.requires_grad or (offsets is not None and offsets.requires_grad))
+    return operators.loss(scores, offsets, labels, divisors, impl=impl, gradient=gradient, **options)[0]
 
 
 def fused_pixel_losses(
@@ -166,6 +151,4 @@ def fused_pixel_losses(
     """`(B, H, W)` losses of checked arguments; without offsets those of bilinear upsampling."""
     if impl == "reference":
         return reference.pixels(scores, offsets, labels, **options)
-    if offsets is None:
-        return operators.bilinear_pixels(scores, labels, impl=impl, **options)
-    return operators.displaced_pixels(scores, offsets, labels, impl=impl, **options)
+    return operators.pixels(scores, offsets, labels, impl=impl, **options)

@@ -38,22 +38,21 @@ def loss(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Mean loss, and its gradients to scores and offsets."""
     call = _Call(scores, offsets, labels, options)
-    divisor, pull_divisor = divisors.tolist()
+    task, (divisor, pull_divisor) = call.task, divisors.tolist()
     guided, regression = options["guided"], options["regression"]
-    call.task.location = 2 if regression is not None else 1 if guided is not None else 0
-    call.task.penalty, call.task.strength = guided or 0.0, regression or 0.0
-    call.task.window, call.task.ties = options["window"], int(options["ties"] == "spare")
-    done = call.run(divisor=divisor, pull_divisor=pull_divisor, gradient=gradient)
-    mean = done.loss / divisor + done.strength * done.pull / pull_divisor
-    return scores.new_tensor(mean, dtype=torch.float32), *call.gradients
+    task.location = 2 if regression is not None else 1 if guided is not None else 0
+    task.penalty, task.strength = guided or 0.0, regression or 0.0
+    task.window, task.ties = options["window"], int(options["ties"] == "spare")
+    task.scale, task.pull_scale = 1 / divisor, 1 / pull_divisor
+    gradients = call.run(gradient=gradient)
+    mean = task.loss / divisor + task.strength * task.pull / pull_divisor
+    return scores.new_tensor(mean, dtype=torch.float32), *gradients
 
 
 def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]) -> Tensor:
     """`(B, H, W)` losses."""
-    call = _Call(scores, offsets, labels, options)
     losses = torch.empty(labels.shape)
-    call.task.losses = native.pointer(losses)
-    call.run()
+    _Call(scores, offsets, labels, options, losses=losses).run()
     return losses
 
 
@@ -61,48 +60,34 @@ def pixels_backward(
     grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of `sum(grad * losses)` to scores and offsets."""
-    call = _Call(scores, offsets, labels, options)
-    call.run(pixel_weight=grad, gradient=True)
-    return call.gradients
+    return _Call(scores, offsets, labels, options, pixel_weight=native.plain(grad)).run(gradient=True)
 
 
 class _Call:
     """A task and the tensors that its pointers point into."""
 
-    def __init__(self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options) -> None:
-        self.types = scores.dtype, None if offsets is None else offsets.dtype
-        self.scores, self.offsets = native.plain(scores), native.plain(offsets)
-        self.weight = native.plain(options["weight"])
-        self.labels = labels.detach().contiguous()
-        self.gradients: tuple[Tensor | None, Tensor | None] = (None, None)
-        B, C, h, w = scores.shape
-        self.task = native.Task(
-            B=B, C=C, h=h, w=w, H=labels.shape[1], W=labels.shape[2], threads=torch.get_num_threads(), noise=_NOISE
-        )
-        for name in ("scores", "offsets", "labels", "weight"):
-            setattr(self.task, name, native.pointer(getattr(self, name)))
+    def __init__(
+        self, scores: Tensor, offsets: Tensor | None, labels: Tensor, options: Options, **more: Tensor | None
+    ) -> None:
+        (B, C, h, w), (_, H, W) = scores.shape, labels.shape
+        self.given = scores, offsets
+        self.read = native.plain(scores), native.plain(offsets)
+        self.task = native.Task(B=B, C=C, h=h, w=w, H=H, W=W, threads=torch.get_num_threads(), noise=_NOISE)
+        self.tensors = {"labels": labels.detach().contiguous(), "weight": native.plain(options["weight"]), **more}
+        self.tensors |= zip(("scores", "offsets"), self.read, strict=True)
+        for name, tensor in self.tensors.items():
+            setattr(self.task, name, native.pointer(tensor))
         self.task.label_bytes, self.task.ignore_index = labels.element_size(), options["ignore_index"]
         self.task.origin, self.task.smoothing = origin_code(options["origin"]), options["label_smoothing"]
+        self.task.scale = self.task.pull_scale = 1
 
-    def run(
-        self,
-        *,
-        divisor: float = 1.0,
-        pull_divisor: float = 1.0,
-        pixel_weight: Tensor | None = None,
-        gradient: bool = False,
-    ) -> native.Task:
-        """Fill in the sums and, if asked for, `gradients`."""
-        pixel_weight = native.plain(pixel_weight)
-        self.task.scale, self.task.pull_scale = 1 / divisor, 1 / pull_divisor
-        self.task.pixel_weight = native.pointer(pixel_weight)
-        gradients = [
-            torch.empty_like(each) if gradient and each is not None else None for each in (self.scores, self.offsets)
-        ]
-        self.task.grad_scores, self.task.grad_offsets = (native.pointer(each) for each in gradients)
+    def run(self, *, gradient: bool = False) -> tuple[Tensor | None, Tensor | None]:
+        """Fill in the sums of the task; on request, the gradients to scores and offsets in their types."""
+        gradients = [None if each is None or not gradient else torch.empty_like(each) for each in self.read]
+        self.task.grad_scores, self.task.grad_offsets = map(native.pointer, gradients)
         native.cross_entropy(self.task)
         to_scores, to_offsets = (
-            None if each is None else each.to(dtype) for each, dtype in zip(gradients, self.types, strict=True)
+            None if gradient is None or tensor is None else gradient.to(tensor.dtype)
+            for gradient, tensor in zip(gradients, self.given, strict=True)
         )
-        self.gradients = to_scores, to_offsets
-        return self.task
+        return to_scores, to_offsets

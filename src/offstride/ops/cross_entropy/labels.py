@@ -1,4 +1,4 @@
-"""Labels are looked at once: everything that is computed from one label map in a step shares what was found out."""
+"""Checked labels: a label map is checked and counted once a step, and all losses of it share the result."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Unpack
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from offstride.ops.cross_entropy import operators
 from offstride.ops.cross_entropy.options import CompleteOptions, CrossEntropyOptions, completed
-from offstride.ops.labels import IGNORE_INDEX, is_valid
+from offstride.ops.labels import is_valid
 
 
 class CheckedLabels(NamedTuple):
@@ -47,7 +47,8 @@ class CheckedLabels(NamedTuple):
     def replaced(self, labels: Tensor) -> "CheckedLabels":
         """Another label map of the same classes and options, such as a resampled one: counted anew."""
         weight, ignore_index = self.options["weight"], self.options["ignore_index"]
-        return self._replace(labels=labels, total=label_weight(labels, self.classes, weight, ignore_index))
+        total = operators.label_weight(labels, weight, self.classes, ignore_index)
+        return self._replace(labels=labels, total=total)
 
 
 def check_targets(
@@ -64,7 +65,13 @@ def check_targets(
             options are given beside checked labels, which have their own.
     """
     if isinstance(labels, CheckedLabels):
-        return _check_again(labels, shape, options)
+        if options:
+            raise ValueError(f"options: expected none beside checked labels, which have theirs; got {sorted(options)}")
+        if labels.shape != tuple(shape):
+            raise ValueError(
+                f"labels: expected checked ones for scores of {tuple(shape)}, got those for {labels.shape}"
+            )
+        return labels
     B, C, *size = shape
     labels, complete = check_map(labels, (B, *size), device), completed(**options)
     weight = complete["weight"]
@@ -72,7 +79,7 @@ def check_targets(
         raise ValueError(
             f"weight: expected shape ({C},), one per class, on {device}; got {tuple(weight.shape)} on {weight.device}"
         )
-    return CheckedLabels(labels, C, label_weight(labels, C, weight, complete["ignore_index"]), complete)
+    return CheckedLabels(labels, C, operators.label_weight(labels, weight, C, complete["ignore_index"]), complete)
 
 
 def check_ignoring(
@@ -82,14 +89,6 @@ def check_ignoring(
     if isinstance(labels, CheckedLabels):
         return check_targets(labels, shape, device)
     return check_targets(labels, shape, device, ignore_index=ignore_index)
-
-
-def _check_again(checked: CheckedLabels, shape: Sequence[int], options: CrossEntropyOptions) -> CheckedLabels:
-    if options:
-        raise ValueError(f"options: expected none beside checked labels, which have theirs; got {sorted(options)}")
-    if checked.shape != tuple(shape):
-        raise ValueError(f"labels: expected checked ones for scores of {tuple(shape)}, got those for {checked.shape}")
-    return checked
 
 
 def check_map(labels: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -106,15 +105,3 @@ def check_map(labels: Tensor, shape: Sequence[int], device: torch.device) -> Ten
     if labels.device != device:
         raise ValueError(f"labels: expected device {device} as the scores, got {labels.device}")
     return labels if labels.dtype == torch.uint8 else labels.long()
-
-
-def label_weight(
-    labels: Tensor, classes: int, weight: Tensor | None = None, ignore_index: int = IGNORE_INDEX
-) -> Tensor:
-    """What the mean of a cross-entropy divides by: the number of valid pixels, or the sum of their class weights.
-    Float32 scalar. The one place that looks at the values of labels.
-
-    Raises:
-        ValueError: If a valid pixel holds no class (looked at on a CPU only).
-    """
-    return operators.label_weight(labels, weight, classes, ignore_index)

@@ -4,7 +4,7 @@ Callers give any of `CrossEntropyOptions`; `completed` adds the defaults. Implem
 keywords.
 """
 
-from typing import TypedDict, get_args
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -101,9 +101,3 @@ def check_window(window: int) -> None:
     """Raise a `ValueError` unless Eq. 4 of LaU can search so far."""
     if window < 1:
         raise ValueError(f"window: expected 1 or more, got {window}")
-
-
-def check_ties(ties: str) -> None:
-    """Raise a `ValueError` unless this is a way to treat ties."""
-    if ties not in get_args(Ties):
-        raise ValueError(f"ties: expected one of {get_args(Ties)}, got {ties!r}")

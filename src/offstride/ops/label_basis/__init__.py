@@ -3,7 +3,7 @@
 """
 
 from offstride.ops.label_basis.covariance import LabelCovariance, Parts, Report
-from offstride.ops.label_basis.descent import centred_batches, descend
+from offstride.ops.label_basis.descent import descend
 from offstride.ops.label_basis.eigen import Eigenpairs, leading_eigenpairs
 from offstride.ops.label_basis.windows import (
     LabelWindows,
@@ -20,7 +20,6 @@ __all__ = [
     "LabelWindows",
     "Parts",
     "Report",
-    "centred_batches",
     "check_labels",
     "descend",
     "label_windows",

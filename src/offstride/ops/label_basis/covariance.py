@@ -24,7 +24,7 @@ Report = Callable[[int, int], None]
 
 
 class Parts(Protocol):
-    """Windows in parts, which may be read from files whenever they are asked for."""
+    """Windows in parts; indexing may read a part from a file."""
 
     def __len__(self) -> int: ...
 
@@ -72,12 +72,10 @@ class LabelCovariance:
         if (part.scale, part.classes) != (self.scale, self.classes):
             raise ValueError(f"parts: expected windows of one scale and number of classes, got {part.scale} among them")
         self._totals.append(part.total)
-        self.windows, self.distinct, self.runs = (
-            self.windows + part.total,
-            self.distinct + part.distinct,
-            self.runs + part.runs,
-        )
-        times = torch.repeat_interleave(part.counts, part.offsets[1:] - part.offsets[:-1])
+        self.windows += part.total
+        self.distinct += part.distinct
+        self.runs += part.runs
+        times = torch.repeat_interleave(part.counts, part.sizes)
         return int((times * part.lengths * (part.labels < part.classes)).sum())
 
     def __matmul__(self, columns: Tensor) -> Tensor:
@@ -129,7 +127,7 @@ class _Block:
     def __init__(self, windows: LabelWindows) -> None:
         classes, positions, labels = windows.classes, windows.positions.long(), windows.labels.long()
         size = windows.scale**2 * classes
-        rows = torch.repeat_interleave(torch.arange(windows.distinct), windows.offsets[1:] - windows.offsets[:-1])
+        rows = torch.repeat_interleave(torch.arange(windows.distinct), windows.sizes)
         # C[p] lies in row p − 1 of the sums: C[0] is zero and left out
         ends = (positions + windows.lengths - 1) * classes + labels
         starts = (positions - 1) * classes + labels

@@ -4,7 +4,6 @@ Shapes: N entries of a window, C̃ channels, b windows of a batch.
 """
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -27,8 +26,8 @@ def descend(
 ) -> tuple[Tensor, Tensor]:
     """P and W by stochastic gradient descent with momentum, the rate falling to zero along a cosine.
 
-    Only the space that W spans is kept, as its principal axes: with P = Wᵀ they reconstruct at least as well as what
-    was found, since no P does better with this W than the orthogonal projection.
+    Only the space that W spans is kept, as its principal axes: with P = Wᵀ they reconstruct at least as well as
+    before, since no P does better with this W than the orthogonal projection.
 
     Args:
         covariance: Of the windows.
@@ -55,7 +54,9 @@ def descend(
     P = W.T.clone()
     speeds = [torch.zeros_like(W), torch.zeros_like(P)]
     unit = rate * (1 - _MOMENTUM) / max(_largest_eigenvalue(covariance, generator), 1e-12)
-    for step, v in zip(range(steps), centred_batches(covariance, batch, generator), strict=False):
+    mean = covariance.mean.float()
+    for step in range(steps):
+        v = covariance.sample(batch, generator).dense() - mean
         pace = unit * 0.5 * (1 + math.cos(math.pi * step / steps))
         for matrix, speed, gradient in zip((W, P), speeds, _gradients(W, P, v), strict=True):
             matrix -= pace * speed.mul_(_MOMENTUM).add_(gradient)
@@ -64,13 +65,6 @@ def descend(
     if not W.isfinite().all():
         raise ValueError(f"rate: expected one at which the descent converges, got {rate} (in units of 1/λ₁)")
     return _principal_axes(covariance, W)
-
-
-def centred_batches(covariance: LabelCovariance, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches `(b, N)` of v − μ, float32, windows drawn as often as they occur."""
-    mean = covariance.mean.float()
-    while True:
-        yield covariance.sample(batch, generator).dense() - mean
 
 
 def _gradients(W: Tensor, P: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,11 +76,9 @@ def _gradients(W: Tensor, P: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def _largest_eigenvalue(covariance: LabelCovariance, generator: torch.Generator) -> float:
     vector = torch.randn(covariance.size, 1, generator=generator, dtype=torch.float64)
-    size = torch.zeros(())
     for _ in range(_PRODUCTS):
         vector = covariance @ (vector / vector.norm().clamp(min=1e-300))
-        size = vector.norm()
-    return float(size)
+    return float(vector.norm())
 
 
 def _principal_axes(covariance: LabelCovariance, W: Tensor) -> tuple[Tensor, Tensor]:

@@ -93,9 +93,8 @@ class _Krylov:
         self.basis = torch.empty(N, self.room + self.block, dtype=torch.float64)
         self.inner = torch.zeros(self.room, self.room, dtype=torch.float64)
         self.filled = 0
-        self.basis[:, : self.block] = self._fresh(torch.randn(N, self.block, generator=generator, dtype=torch.float64))[
-            0
-        ]
+        start = torch.randn(N, self.block, generator=generator, dtype=torch.float64)
+        self.basis[:, : self.block] = self._fresh(start)[0]
 
     def solve(self, tolerance: float, progress: Report | None) -> tuple[Tensor, Tensor]:
         while True:

@@ -58,6 +58,11 @@ class LabelWindows:
         return len(self.codes)
 
     @property
+    def sizes(self) -> Tensor:
+        """`(d,)` number of runs of each window."""
+        return self.offsets.diff()
+
+    @property
     def positions(self) -> Tensor:
         """`(runs,)` pixel of its window at which each run starts."""
         return self.codes // (self.classes + 1)
@@ -70,14 +75,11 @@ class LabelWindows:
     @property
     def lengths(self) -> Tensor:
         """`(runs,)` pixels of each run."""
-        positions = self.positions
-        ends = torch.cat([positions[1:], positions.new_zeros(1)])
-        ends[self.offsets[1:] - 1] = self.scale**2
-        return ends - positions
+        return _ends(self.positions, self.offsets, self.scale) - self.positions
 
     def select(self, index: Tensor) -> "LabelWindows":
         """The windows of these indices, in this order, as often as they are named; counts and all."""
-        sizes = (self.offsets[1:] - self.offsets[:-1])[index]
+        sizes = self.sizes[index]
         offsets = _offsets(sizes)
         within = torch.arange(int(offsets[-1])) - torch.repeat_interleave(offsets[:-1], sizes)
         codes = self.codes[torch.repeat_interleave(self.offsets[:-1][index], sizes) + within]
@@ -118,10 +120,9 @@ def label_windows(labels: Tensor, *, scale: int, classes: int, ignore_index: int
 
 def check_labels(labels: Tensor, *, scale: int, classes: int, ignore_index: int) -> None:
     """Raise a `ValueError` unless these are label maps that can be cut into windows."""
-    if scale < 1:
-        raise ValueError(f"scale: expected a positive whole number, got {scale}")
-    if classes < 1:
-        raise ValueError(f"classes: expected a positive whole number, got {classes}")
+    for name, number in (("scale", scale), ("classes", classes)):
+        if number < 1:
+            raise ValueError(f"{name}: expected a positive whole number, got {number}")
     if scale**2 * (classes + 1) >= 2**31:
         raise ValueError(f"scale: expected windows of fewer than 2³¹ entries, got {scale}² pixels of {classes} classes")
     if labels.dtype.is_floating_point or labels.dtype.is_complex:
@@ -173,7 +174,7 @@ def merge_windows(parts: Sequence[LabelWindows]) -> LabelWindows:
     if len(kinds) != 1:
         raise ValueError(f"parts: expected windows of one scale and number of classes, got {sorted(kinds) or 'none'}")
     scale, classes = kinds.pop()
-    sizes = torch.cat([part.offsets[1:] - part.offsets[:-1] for part in parts])
+    sizes = torch.cat([part.sizes for part in parts])
     counts, keys = (torch.cat([getattr(part, name) for part in parts]) for name in ("counts", "keys"))
     both = LabelWindows(scale, classes, torch.cat([part.codes for part in parts]), _offsets(sizes), counts, keys)
     order = torch.argsort(keys[:, 1], stable=True)
@@ -200,16 +201,16 @@ def _cut(maps: Tensor, scale: int, classes: int, ignore_index: int) -> LabelWind
 
 def _keys(position: Tensor, label: Tensor, offsets: Tensor, scale: int) -> Tensor:
     """`(runs, 2)` shares of fingerprints, which are sums of label · factor over pixels, modulo 2⁶⁴."""
-    sums = _offsets(_factors(scale))
-    ends = torch.cat([position[1:], position.new_zeros(1)])
+    generator = torch.Generator().manual_seed(scale)  # the factors, two of 64 bits for each pixel, are random but fixed
+    sums = _offsets(torch.randint(-(2**63), 2**63 - 1, (scale**2, 2), generator=generator) | 1)
+    return label[:, None] * (sums[_ends(position, offsets, scale)] - sums[position])
+
+
+def _ends(positions: Tensor, offsets: Tensor, scale: int) -> Tensor:
+    """`(runs,)` pixel of its window before which each run ends."""
+    ends = torch.cat([positions[1:], positions.new_zeros(1)])
     ends[offsets[1:] - 1] = scale**2
-    return label[:, None] * (sums[ends] - sums[position])
-
-
-def _factors(scale: int) -> Tensor:
-    """`(r², 2)` fixed random 64-bit factors of the pixels."""
-    generator = torch.Generator().manual_seed(scale)
-    return torch.randint(-(2**63), 2**63 - 1, (scale**2, 2), generator=generator) | 1
+    return ends
 
 
 def _offsets(sizes: Tensor) -> Tensor:

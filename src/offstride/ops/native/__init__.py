@@ -1,4 +1,4 @@
-"""The C kernels: found, loaded and called through pointers.
+"""The C kernels: loaded, and called through pointers.
 
 They are compiled when Offstride is installed, if there is a C compiler; without one everything runs in plain PyTorch.
 The library knows nothing of Python or torch, so one build serves all versions of both. It holds its code for several
@@ -97,18 +97,9 @@ def count_labels(labels: Tensor, classes: int, ignore_index: int, weight: Tensor
     is no class if there is one.
     """
     count, wrong = ctypes.c_double(), _SIZE()
-    loaded = _loaded()
-    failed = loaded.offstride_count_labels(
-        ctypes.c_void_p(pointer(labels)),
-        _SIZE(labels.element_size()),
-        _SIZE(labels.numel()),
-        _SIZE(classes),
-        _SIZE(ignore_index),
-        ctypes.c_void_p(pointer(weight)),
-        _SIZE(torch.get_num_threads()),
-        ctypes.byref(count),
-        ctypes.byref(wrong),
-    )
+    sizes = map(_SIZE, (labels.element_size(), labels.numel(), classes, ignore_index))
+    given = ctypes.c_void_p(pointer(labels)), *sizes, ctypes.c_void_p(pointer(weight)), _SIZE(torch.get_num_threads())
+    failed = _loaded().offstride_count_labels(*given, ctypes.byref(count), ctypes.byref(wrong))
     _check_memory(failed)
     return count.value, wrong.value if failed else None
 
@@ -124,7 +115,7 @@ def labels(task: LabelTask) -> None:
 
 
 def label_thoroughly(value: bool) -> None:
-    """Look at all classes of every pixel from now on, or only at those that can win: what is found is the same, which a
+    """Look at all classes of every pixel from now on, or only at those that can win: the labels are the same, which a
     test shows.
     """
     _loaded().offstride_label_thoroughly(int(value))

@@ -21,12 +21,7 @@ from offstride.ops.cross_entropy.banded.upsampling import Upsampling
 from offstride.ops.cross_entropy.options import DisplacedOptions, Options
 from offstride.ops.grid import coordinate_dtype
 
-__all__ = ["loss", "pixels", "pixels_backward", "unusable"]
-
-
-def unusable(scores: Tensor, offsets: Tensor | None) -> str | None:
-    """Why these tensors cannot be served; None: they all can."""
-    return None
+__all__ = ["loss", "pixels", "pixels_backward"]
 
 
 @torch.no_grad()
@@ -45,8 +40,9 @@ def loss(
     dtype = coordinate_dtype(scores.dtype)
     if offsets is None:
         upsampling, criterion = _upsampling(scores, labels, options)
-        total, grown = phase.total_loss(upsampling, labels, criterion, gradient=gradient)
-        return (total / divisors[0]).to(dtype), None if grown is None else (grown / divisors[0]).to(scores.dtype), None
+        total, to_scores = phase.total_loss(upsampling, labels, criterion, gradient=gradient)
+        to_scores = None if to_scores is None else (to_scores / divisors[0]).to(scores.dtype)
+        return (total / divisors[0]).to(dtype), to_scores, None
     reading, criterion = _reading(scores, offsets, options)
     guided, strength = options["guided"], options["regression"]
     if strength is not None:
@@ -74,18 +70,23 @@ def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Un
 @torch.no_grad()
 def pixels_backward(
     grad: Tensor, scores: Tensor, offsets: Tensor | None, labels: Tensor, **options: Unpack[Options]
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of `sum(grad · losses)` to scores and offsets; `grad` is `(B, H, W)`."""
     if offsets is None:
         upsampling, criterion = _upsampling(scores, labels, options)
-        return phase.pixel_losses_backward(grad, upsampling, labels, criterion).to(scores.dtype), None
+        gradient = phase.total_loss(upsampling, labels, criterion, gradient=True, factors=grad)[1]
+        return gradient if gradient is None else gradient.to(scores.dtype), None
     reading, criterion = _reading(scores, offsets, options)
-    return tiled.pixel_losses_backward(grad, reading, labels, criterion)
+
+    def judge(band: tiled.Band, losses: Tensor) -> tiled.Judgement:
+        return tiled.Judgement(grad[band.images, band.rows].to(reading.dtype))
+
+    return tiled.total_loss(reading, labels, criterion, judge, grad.new_ones(2), strength=0.0, gradient=True)[1:]
 
 
 def _upsampling(scores: Tensor, labels: Tensor, options: Options) -> tuple[Upsampling, Criterion]:
     upsampling = Upsampling(scores, (labels.shape[1], labels.shape[2]), options["origin"])
-    return upsampling, Criterion.of(scores, upsampling.dtype, options)
+    return upsampling, Criterion.of(scores, coordinate_dtype(scores.dtype), options)
 
 
 def _reading(scores: Tensor, offsets: Tensor, options: Options) -> tuple[Reading, Criterion]:

@@ -123,8 +123,8 @@ def shifted(scores: Tensor, *, together: bool = True) -> tuple[Tensor, bool]:
     """Scores in float32 or better, less the maximum over the classes at every coarse location, and whether they are
     known to lie within `SAFE_RANGE`.
 
-    Interpolated scores are then at most 0, so that they need no maximum of their own. Only a CPU is asked: elsewhere
-    the look would wait for the device.
+    Interpolated scores are then at most 0, so that they need no maximum of their own. Values are
+    looked at on a CPU only: elsewhere that would wait for the device.
 
     Args:
         scores: `(B, C, h, w)`.

@@ -15,19 +15,23 @@ from offstride.ops.cross_entropy.banded.upsampling import Rows, Upsampling
 
 
 def total_loss(
-    upsampling: Upsampling, labels: Tensor, criterion: Criterion, *, gradient: bool
+    upsampling: Upsampling, labels: Tensor, criterion: Criterion, *, gradient: bool, factors: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Sum of the pixels' losses and, on request, its gradient to the scores, both in the type of the computation."""
-    sums, grown = [], _new_gradient(upsampling) if gradient else None
+    """Sum of the pixels' losses, each times its factor if there are `(B, H, W)` factors, and on request its gradient to
+    the scores, both in the type of the computation.
+    """
+    sums, total = [], torch.zeros_like(upsampling.coarse[0]) if gradient else None
     for band in upsampling.bands():
         rows = upsampling.rows(band)
         present = upsampling.present(band)
         targets = criterion.targets(upsampling.pick(labels, band), rows.scores.dtype, present)
+        if factors is not None:
+            targets = targets.scaled(upsampling.pick(factors, band).to(rows.scores))
         losses, part = row_losses(rows, targets, criterion, gradient=gradient)
         sums.append(losses.sum())
-        if grown is not None and part is not None:
-            upsampling.add_rows(part, grown, band)
-    return torch.stack(sums).sum(), None if grown is None else upsampling.unpad(grown)
+        if total is not None and part is not None:
+            upsampling.add_rows(part, total, band)
+    return torch.stack(sums).sum(), None if total is None else upsampling.unpad(total)
 
 
 def pixel_losses(upsampling: Upsampling, labels: Tensor, criterion: Criterion) -> Tensor:
@@ -38,20 +42,6 @@ def pixel_losses(upsampling: Upsampling, labels: Tensor, criterion: Criterion) -
         targets = criterion.targets(upsampling.pick(labels, band), rows.scores.dtype)
         upsampling.put(row_losses(rows, targets, criterion, gradient=False)[0], losses, band)
     return losses
-
-
-def pixel_losses_backward(grad: Tensor, upsampling: Upsampling, labels: Tensor, criterion: Criterion) -> Tensor:
-    """Gradient of `sum(grad · losses)` to the scores."""
-    grown = _new_gradient(upsampling)
-    for band in upsampling.bands():
-        rows = upsampling.rows(band)
-        present = upsampling.present(band)
-        targets = criterion.targets(upsampling.pick(labels, band), rows.scores.dtype, present)
-        factor = upsampling.pick(grad, band).to(rows.scores)
-        part = row_losses(rows, targets.scaled(factor), criterion, gradient=True)[1]
-        assert part is not None
-        upsampling.add_rows(part, grown, band)
-    return upsampling.unpad(grown)
 
 
 def row_losses(rows: Rows, targets: Targets, criterion: Criterion, *, gradient: bool) -> tuple[Tensor, Tensor | None]:
@@ -115,7 +105,3 @@ class Ends(NamedTuple):
         gradient = F.pad(self.left, (0, 1))
         gradient[..., 1:].add_(self.right)
         return gradient
-
-
-def _new_gradient(upsampling: Upsampling) -> Tensor:
-    return torch.zeros_like(upsampling.coarse[0])

@@ -186,3 +186,6 @@ class GridReader:
 
 Maps = TableMaps | GridMaps
 """What is read: `(N, C, h, w)` values."""
+
+Reader = TableReader | GridReader
+"""Reads some of them, at the coordinates of a band."""

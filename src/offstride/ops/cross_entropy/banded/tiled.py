@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from offstride.ops.cross_entropy.banded.criterion import Criterion, exponentiate, shifted
-from offstride.ops.cross_entropy.banded.reader import Maps, readable
+from offstride.ops.cross_entropy.banded.reader import Maps, Reader, readable
 from offstride.ops.grid import Origin, coordinate_dtype, located_coordinates
 
 BAND_BYTES = {"cpu": 5 << 20}
@@ -84,7 +84,7 @@ class Reading:
 
     @cached_property
     def may_be_nan(self) -> bool:
-        """Whether an offset may be NaN; only a CPU is asked, elsewhere the look would wait for the device."""
+        """Whether an offset may be NaN; looked at on a CPU only, elsewhere that would wait for the device."""
         return self.offsets.device.type != "cpu" or bool(self.offsets.isnan().any())
 
     def bands(self) -> Iterator[Band]:
@@ -101,12 +101,12 @@ class Reading:
         """`(n, 2M, R, W)` offsets of a band in the type of the computation."""
         return self.moves[band.images, :, band.rows].to(self.dtype)
 
-    def locate(self, band: Band) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Where a band reads.
+    def at(self, band: Band) -> tuple[Reader, Tensor, Tensor | None]:
+        """What reads a band.
 
         Returns:
-            `(n, M, 2, R, W)` clamped coordinates, 0 in place of NaN; whether each lay on the map; and the `(n, R, W)`
-            pixels that had a NaN, None where that is known to be none.
+            A reader at the clamped coordinates, 0 in place of NaN; whether each of these `(n, M, 2, R, W)` lay on the
+            map; and the `(n, R, W)` pixels that had a NaN, None where that is known to be none.
         """
         rows, size = (band.rows.start, band.rows.stop), (self.scores.shape[2], self.scores.shape[3])
         coordinates = located_coordinates(self.moves[band.images], size, self.origin, rows=rows)
@@ -115,7 +115,8 @@ class Reading:
             lost = coordinates.isnan().flatten(1, 2).any(1)
             coordinates = coordinates.nan_to_num(0.0)
         clamped = torch.stack([axis.clamp(0, n - 1) for axis, n in zip(coordinates.unbind(2), size, strict=True)], 2)
-        return clamped, clamped == coordinates, lost
+        maps = slice(band.images.start * self.groups, band.images.stop * self.groups)
+        return self.maps[0].at(maps, clamped.flatten(0, 1)), clamped == coordinates, lost
 
 
 def total_loss(
@@ -134,7 +135,8 @@ def total_loss(
         The sum in the type of the computation and, on request, its gradients to scores and offsets, in their types.
     """
     divisors = divisors.to(reading.dtype)
-    gradients = Gradients.new(reading) if gradient else None
+    maps = reading.maps[0]
+    gradients = (maps.new_gradient(), torch.empty_like(reading.offsets)) if gradient else None
 
     def band_loss(band: Band) -> Tensor:
         """A function of its own, so that a band is forgotten before the next is rendered; its gradients are added."""
@@ -145,16 +147,17 @@ def total_loss(
         if judgement.pull is not None:
             loss = loss + judgement.pull * strength / divisors[1]
         if gradients is not None:
-            offsets = scores.backward(judgement.factor, gradients.maps).div_(divisors[0])
+            offsets = scores.backward(judgement.factor, gradients[0]).div_(divisors[0])
             if judgement.drift is not None:
                 offsets.add_(judgement.drift.mul_(strength / divisors[1]))
-            gradients.offsets[band.images, :, band.rows] = offsets
+            gradients[1][band.images, :, band.rows] = offsets
         return loss
 
     loss = torch.stack([band_loss(band) for band in reading.bands()]).sum()
     if gradients is None:
         return loss, None, None
-    return loss, gradients.to_scores(reading, divisors[0]), gradients.offsets
+    to_scores = maps.finish(gradients[0]).view_as(reading.scores) / divisors[0]
+    return loss, to_scores.to(reading.scores.dtype), gradients[1]
 
 
 def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tensor:
@@ -164,40 +167,6 @@ def pixel_losses(reading: Reading, labels: Tensor, criterion: Criterion) -> Tens
     for band in reading.bands():
         losses[band.images, band.rows] = BandScores(reading, band, labels, criterion).losses
     return losses
-
-
-def pixel_losses_backward(
-    grad: Tensor, reading: Reading, labels: Tensor, criterion: Criterion
-) -> tuple[Tensor, Tensor]:
-    """Gradients of `sum(grad · losses)` to scores and offsets, in their types."""
-    gradients = Gradients.new(reading)
-    for band in reading.bands():
-        factor = grad[band.images, band.rows].to(reading.dtype)
-        offsets = BandScores(reading, band, labels, criterion).backward(factor, gradients.maps)
-        gradients.offsets[band.images, :, band.rows] = offsets
-    return gradients.to_scores(reading), gradients.offsets
-
-
-class Gradients(NamedTuple):
-    """Gradients in the making.
-
-    Attributes:
-        maps: To what is read, a total of `reading.maps`.
-        offsets: `(B, 2M, H, W)`, in the type of the offsets, to be written band by band.
-    """
-
-    maps: Tensor
-    offsets: Tensor
-
-    @classmethod
-    def new(cls, reading: Reading) -> "Gradients":
-        """Nothing is added or written yet."""
-        return cls(reading.maps[0].new_gradient(), torch.empty_like(reading.offsets))
-
-    def to_scores(self, reading: Reading, divisor: Tensor | None = None) -> Tensor:
-        """`(B, C, h, w)` gradient to the scores over the divisor, in their type, from all that was added."""
-        gradient = reading.maps[0].finish(self.maps).view_as(reading.scores)
-        return (gradient if divisor is None else gradient / divisor).to(reading.scores.dtype)
 
 
 class BandScores:
@@ -214,16 +183,13 @@ class BandScores:
     """
 
     def __init__(self, reading: Reading, band: Band, labels: Tensor, criterion: Criterion) -> None:
-        maps, narrow = reading.maps
-        coordinates, self.inside, lost = reading.locate(band)
+        self.reader, self.inside, lost = reading.at(band)
         self.criterion = criterion
         self.targets = criterion.targets(labels[band.images, None, band.rows], reading.dtype)
         if lost is not None:
             self.targets.own.masked_fill_(lost[:, None] & ~self.targets.ignored, torch.nan)
-        those = slice(band.images.start * reading.groups, band.images.stop * reading.groups)
-        self.reader = maps.at(those, coordinates.flatten(0, 1))
-        self.values = self.reader.read().unflatten(0, coordinates.shape[:2]).flatten(1, 2)
-        self.losses = self._exponentiate(narrow)[:, 0]
+        self.values = self.reader.read().unflatten(0, self.inside.shape[:2]).flatten(1, 2)
+        self.losses = self._exponentiate(reading.maps[1])[:, 0]
 
     def _exponentiate(self, narrow: bool) -> Tensor:
         values, classes = self.values, self.targets.classes
@@ -242,7 +208,7 @@ class BandScores:
         return self.targets.losses(gap, log_sum * self.criterion.weight_sum - mean)
 
     def backward(self, factor: Tensor | None, total: Tensor) -> Tensor:
-        """Gradients of the sum of `losses` times `(n, R, W)` factors, to be asked for once.
+        """Gradients of the sum of `losses` times `(n, R, W)` factors, can be called once.
 
         Args:
             factor: The factors; None stands for 1.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from offstride.ops.cross_entropy.banded.cells import Cells, sort_into_cells
 from offstride.ops.cross_entropy.banded.criterion import exponentiate, shifted
-from offstride.ops.grid import Origin, coordinate_dtype
+from offstride.ops.grid import Origin
 
 PHASE_NUMBERS = {"cpu": 3 << 18}
 """Numbers in one phase of a band. On a CPU a few such tensors fit its cache; elsewhere fewer, larger calls pay."""
@@ -61,7 +61,7 @@ class Rows(NamedTuple):
     narrow: bool
 
     def phases(self, classes: Tensor | None = None, label: Tensor | None = None) -> Iterator[Phase]:
-        """The P phases in turn, each valid until the next is asked for.
+        """The P phases in turn, each valid until the next one.
 
         Args:
             classes: `(n, P, R, N)` classes to look up.
@@ -70,7 +70,7 @@ class Rows(NamedTuple):
         return self._by_ratio(classes, label) if self.narrow else self._by_peak(classes, label)
 
     def gap(self, total: Tensor, label: Tensor) -> Tensor:
-        """`lse - v_y` from the sums and what `phases` found for the label, in place of the latter.
+        """`lse - v_y` from the sums and what `phases` wrote for the label, in place of the latter.
 
         A quotient where exponentials cannot vanish, no difference of logarithms: it keeps the small losses of pixels
         that are nearly certain.
@@ -123,11 +123,6 @@ class Upsampling:
     scores: Tensor
     size: tuple[int, int]
     origin: Origin
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the computation."""
-        return coordinate_dtype(self.scores.dtype)
 
     @cached_property
     def tables(self) -> tuple[Cells, Cells]:

@@ -16,7 +16,7 @@ import torch
 import triton
 from torch import Tensor
 
-from offstride.ops.cross_entropy.options import Options
+from offstride.ops.cross_entropy.options import NO_TERMS, Options, Terms
 from offstride.ops.cross_entropy.triton.bilinear_kernels import gather_kernel, gradient_kernel, losses_kernel
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.pack import Packed, pack
@@ -34,7 +34,7 @@ LOCATIONS = 16
 
 
 class Job(NamedTuple):
-    """What losses are computed of, and how."""
+    """What losses are computed of, and how; location-aware terms apply where there are offsets, and with divisors."""
 
     packed: Packed
     labels: Tensor
@@ -43,6 +43,8 @@ class Job(NamedTuple):
     weight: Tensor | None
     weight_sum: Tensor | None
     criterion: Options
+    terms: Terms = NO_TERMS
+    divisors: Tensor | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -52,6 +54,14 @@ class Job(NamedTuple):
     @property
     def smoothing(self) -> float:
         return float(self.criterion["label_smoothing"])
+
+    @property
+    def penalty(self) -> float:
+        return float(self.terms["guided"] or 0.0)
+
+    @property
+    def strength(self) -> float:
+        return float(self.terms["regression"] or 0.0)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -73,7 +83,7 @@ def job(scores: Tensor, labels: Tensor, criterion: Options, *, maps: bool = Fals
 
 
 class Swept(NamedTuple):
-    """What the first sweep found: `(B, H, W)` log-sum-exps and losses, and a sum of losses for each program."""
+    """Results of the first sweep: `(B, H, W)` log-sum-exps and losses, and a sum of losses for each program."""
 
     lse: Tensor | None
     losses: Tensor | None
@@ -81,7 +91,7 @@ class Swept(NamedTuple):
 
 
 def sweep(job: Job, *, lse: bool = False, losses: bool = False, sums: bool = False) -> Swept:
-    """First sweep, for what is asked for."""
+    """First sweep, for the chosen results."""
     (B, H, W), h = job.labels.shape, job.coarse[0]
     strips, chunks = triton.cdiv(W, COLUMNS), triton.cdiv(triton.cdiv(H, h), ROWS)
     programs = B * max(h - 1, 1) * chunks * strips

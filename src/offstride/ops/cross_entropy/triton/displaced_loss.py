@@ -46,7 +46,6 @@ from offstride.ops.cross_entropy.triton.displaced_kernels import (
 )
 from offstride.ops.cross_entropy.triton.launch import device_of, launch
 from offstride.ops.cross_entropy.triton.total import total_kernel
-from offstride.ops.location import Ties
 
 PIXELS = 128
 """In one program of the first sweep."""
@@ -57,26 +56,8 @@ CLASSES, AT_A_TIME = 32, 32
 NO_STRIDES = (0, 0, 0)
 
 
-class LocationTerms(NamedTuple):
-    """Location losses: λ of Eq. 3 and γ of Eq. 4, where they apply, with what they divide by."""
-
-    guided: float | None = None
-    regression: float | None = None
-    window: int = 1
-    ties: Ties = "penalize"
-    divisors: Tensor | None = None
-
-    @property
-    def penalty(self) -> float:
-        return float(self.guided or 0.0)
-
-    @property
-    def strength(self) -> float:
-        return float(self.regression or 0.0)
-
-
 class SweptPixels(NamedTuple):
-    """What the first sweep found, where asked for.
+    """Results of the first sweep; None for those not chosen.
 
     Attributes:
         lse: `(B, H, W)` log-sum-exps.
@@ -96,25 +77,19 @@ class SweptPixels(NamedTuple):
 
 
 def sweep_pixels(
-    job: Job,
-    offsets: Tensor,
-    terms: LocationTerms,
-    *,
-    grad: Tensor | None = None,
-    gradient: bool = False,
-    losses: bool = False,
+    job: Job, offsets: Tensor, *, grad: Tensor | None = None, gradient: bool = False, losses: bool = False
 ) -> SweptPixels:
     """First sweep: losses alone, or their sums, and gradients to the offsets."""
     B, H, W = job.labels.shape
     blocks = triton.cdiv(H * W, PIXELS)
-    sums, guided, pulled = terms.divisors is not None, terms.guided is not None, terms.regression is not None
+    guided, pulled = job.terms["guided"] is not None, job.terms["regression"] is not None
     wide = 2 * max(H * (job.coarse[0] + 1), W * (job.coarse[1] + 1)) >= 2**31
     plain = sweep(job, losses=True).losses if guided and not pulled else None
     swept = SweptPixels(
         job.empty(B, H, W) if gradient else None,
         torch.empty(B, H, W, dtype=torch.uint8, device=offsets.device) if gradient and guided else None,
         job.empty(B, H, W) if losses else None,
-        job.empty(B * blocks) if sums else None,
+        job.empty(B * blocks) if job.divisors is not None else None,
         job.empty(B * blocks) if pulled else None,
         torch.empty_like(offsets, memory_format=torch.contiguous_format) if gradient else None,
     )
@@ -122,22 +97,22 @@ def sweep_pixels(
         pixels_kernel, B * blocks,
         *job.packed, plain, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
-        job.weight, job.weight_sum, terms.divisors, *swept,
+        job.weight, job.weight_sum, job.divisors, *swept,
         *job.sizes, blocks, job.smoothing, job.criterion["ignore_index"],
-        terms.penalty, terms.strength, terms.window,
-        GUIDED=(PENALIZE.value if terms.ties == "penalize" else SPARE.value) if guided else 0,
+        job.penalty, job.strength, job.terms["window"],
+        GUIDED=(PENALIZE.value if job.terms["ties"] == "penalize" else SPARE.value) if guided else 0,
         REGRESSION=pulled, WIDE=wide, BP=PIXELS, num_warps=PIXELS // 32, **job.options,
     )  # fmt: skip
     return swept
 
 
 def scatter(
-    job: Job, scores: Tensor, offsets: Tensor, terms: LocationTerms, swept: SweptPixels, *, grad: Tensor | None = None
+    job: Job, scores: Tensor, offsets: Tensor, swept: SweptPixels, *, grad: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Second sweep and conversion: gradient to the scores, and the loss, undefined without sums."""
     (B, H, W), (h, w), S = job.labels.shape, job.coarse, job.packed.scores.shape[1]
     fixed = torch.are_deterministic_algorithms_enabled()
-    unit = fixed_point_unit(job, terms, grad) if fixed else None
+    unit = fixed_point_unit(job, grad) if fixed else None
     room = B * h * w * S
     target = torch.zeros(room + 1, dtype=torch.int64 if fixed else torch.float32, device=scores.device)
     flag = target[room:] if fixed else None
@@ -150,7 +125,7 @@ def scatter(
         job.packed.scores, job.labels, *job.labels.stride(),
         offsets, *offsets.stride(), grad, *(NO_STRIDES if grad is None else grad.stride()),
         job.weight, job.weight_sum, swept.lse, swept.heavy, unit, target, flag,
-        *job.sizes, tiles_y, tiles_x, blocks, job.smoothing, terms.penalty,
+        *job.sizes, tiles_y, tiles_x, blocks, job.smoothing, job.penalty,
         TILE=tile, WINDOW=window, PRECISION=precision(scores, window),
         BP=AT_A_TIME, BC=classes, num_warps=window, num_stages=1, **job.options,
     )  # fmt: skip
@@ -160,7 +135,7 @@ def scatter(
     launch(
         unpack_kernel, triton.cdiv(locations, 16),
         target, unit, flag, gradient, *gradient.stride(),
-        swept.sums, count, terms.divisors, swept.pulls, terms.strength, loss,
+        swept.sums, count, job.divisors, swept.pulls, job.strength, loss,
         locations, *job.sizes[2:], BC=32, BP=16, num_warps=4,
     )  # fmt: skip
     return gradient, loss
@@ -181,10 +156,10 @@ def precision(scores: Tensor, window: int) -> str:
     return "tf32x3" if cores and window > 4 else "ieee"
 
 
-def fixed_point_unit(job: Job, terms: LocationTerms, grad: Tensor | None) -> Tensor:
-    """How many units make one, a power of two; found on the device, without waiting for it."""
+def fixed_point_unit(job: Job, grad: Tensor | None) -> Tensor:
+    """How many units make one, a power of two; computed on the device, without waiting for it."""
     _, H, W = job.labels.shape
-    bound = torch.full((), 1.0 + terms.penalty, dtype=torch.float64, device=job.labels.device)
+    bound = torch.full((), 1.0 + job.penalty, dtype=torch.float64, device=job.labels.device)
     for factor in (job.weight, grad):
         if factor is not None:
             bound = bound * factor.abs().amax()
@@ -203,17 +178,16 @@ def loss(
     """Loss, with `divisors` those of the cross-entropy and of the pull, and its gradients to scores and offsets."""
     if offsets is None:
         return *bilinear(scores, labels, divisors, gradient=gradient, **options), None
-    given = (options["guided"], options["regression"], options["window"], options["ties"])
-    terms = LocationTerms(*given, divisors.contiguous())
     with device_of(scores):
         work = job(scores, labels, options, maps=options["regression"] is not None)
-        swept = sweep_pixels(work, offsets, terms, gradient=gradient)
+        work = work._replace(terms=options, divisors=divisors.contiguous())
+        swept = sweep_pixels(work, offsets, gradient=gradient)
         if gradient:
-            to_scores, total = scatter(work, scores, offsets, terms, swept)
+            to_scores, total = scatter(work, scores, offsets, swept)
             return total, to_scores, swept.moves
         assert swept.sums is not None
         total = work.empty()
-        launch(total_kernel, 1, swept.sums, swept.sums.numel(), terms.divisors, swept.pulls, terms.strength, total)
+        launch(total_kernel, 1, swept.sums, swept.sums.numel(), work.divisors, swept.pulls, work.strength, total)
         return total, None, None
 
 
@@ -222,7 +196,7 @@ def pixels(scores: Tensor, offsets: Tensor | None, labels: Tensor, **criterion: 
     if offsets is None:
         return bilinear_pixels(scores, labels, **criterion)
     with device_of(scores):
-        losses = sweep_pixels(job(scores, labels, criterion), offsets, LocationTerms(), losses=True).losses
+        losses = sweep_pixels(job(scores, labels, criterion), offsets, losses=True).losses
     assert losses is not None
     return losses
 
@@ -235,6 +209,6 @@ def pixels_backward(
         return bilinear_pixels_backward(grad, scores, labels, **criterion), None
     with device_of(scores):
         work = job(scores, labels, criterion)
-        swept = sweep_pixels(work, offsets, LocationTerms(), grad=grad, gradient=True)
-        to_scores, _ = scatter(work, scores, offsets, LocationTerms(), swept, grad=grad)
+        swept = sweep_pixels(work, offsets, grad=grad, gradient=True)
+        to_scores, _ = scatter(work, scores, offsets, swept, grad=grad)
     return to_scores, swept.moves

@@ -21,7 +21,7 @@ PAD = tl.constexpr(-1e30)
 
 class Packed(NamedTuple):
     """Packed scores, and of each coarse location the log-sum-exp and the weighted sum over classes (of the shifted
-    scores), where asked for.
+    scores), or None.
     """
 
     scores: Tensor
