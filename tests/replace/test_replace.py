@@ -182,7 +182,7 @@ class Mixing(Named):
         ),
         (lambda: Named(factor=1), PATHS, "nothing is left to replace"),
         (Refining, PATHS, "model: Refining is not understood: with classifier classify it .*channels"),
-        (Mixing, PATHS, "it says something else .* when rest.up: Upsample.* is redone"),
+        (Mixing, PATHS, "it differs by .* when rest.up: Upsample.* is redone"),
         (Squashing, PATHS, "model: Squashing is not understood"),
         (
             lambda: smp.Unet("tu-test_resnet", encoder_weights=None),
