@@ -188,7 +188,7 @@ def test_strangers_are_refused(tmp_path, labels_file):
 
 
 def test_later_descriptions_are_refused(model):
-    text = ExportInfo.of(model, "image", "labels", (8, 8), 1, 1).to_json()
+    text = ExportInfo(model.config, model.classes, "image", "labels", (8, 8), 1, 1).to_json()
     with pytest.raises(ValueError, match=r"format version 2 .*update offstride"):
         ExportInfo.from_json(text.replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(ValueError, match="does not fit together"):
@@ -204,7 +204,8 @@ def test_missing_packages_are_named(package, call, model, labels_file, tmp_path,
 
 
 def test_classes_without_names(tmp_path):
-    info = ExportInfo.from_json(ExportInfo.of(small_model("bilinear"), "image", "labels", None, 16, None).to_json())
+    config = small_model("bilinear").config
+    info = ExportInfo.from_json(ExportInfo(config, None, "image", "labels", None, 16, None).to_json())
     assert info.classes is None
     assert info.config.classes == 5
     assert len(STREETS) != 5
