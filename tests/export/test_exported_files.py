@@ -41,13 +41,13 @@ def normalised(model, pixels):
 def test_pixels_to_labels(model, labels_file):
     session = onnxruntime.InferenceSession(str(labels_file), providers=["CPUExecutionProvider"])
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 41, 3), np.uint8)
-    (found,) = session.run(["labels"], {"images": pixels})
-    assert found.dtype == np.uint8
-    assert len(np.unique(found)) > 1
+    (labels,) = session.run(["labels"], {"images": pixels})
+    assert labels.dtype == np.uint8
+    assert len(np.unique(labels)) > 1
     expected = argmax(model.field(normalised(model, pixels))).numpy()
-    assert (found == expected).mean() > 0.999
+    assert (labels == expected).mean() > 0.999
     read = load_exported(labels_file)
-    assert np.array_equal(argmax(read.field(normalised(model, pixels))).numpy(), found)
+    assert np.array_equal(argmax(read.field(normalised(model, pixels))).numpy(), labels)
 
 
 def test_the_description_comes_back(model, labels_file, tmp_path):

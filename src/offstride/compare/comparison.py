@@ -107,11 +107,11 @@ def compare(
     choices = image_choices(len(first), resampling.resamples, resampling.block, random)
     pairs = run_choices(len(entries[0].runs), resampling.resamples, random)
     drawn = [pairs if paired else run_choices(len(entry.runs), resampling.resamples, random) for entry in entries]
-    base, *others = (_scored(*one, scoring, choices) for one in zip(entries, [pairs, *drawn[1:]], strict=True))
-    differences = [{}, *(_differences(own, base, scoring.names, resampling.level, paired) for own in others)]
+    scored = [_scored(*one, scoring, choices) for one in zip(entries, [pairs, *drawn[1:]], strict=True)]
+    differences = [{}, *(_differences(own, scored[0], scoring.names, resampling.level, paired) for own in scored[1:])]
     described = [
         _described(entry, own, scoring, of_scores, entries[0])
-        for entry, own, of_scores in zip(entries, [base, *others], differences, strict=True)
+        for entry, own, of_scores in zip(entries, scored, differences, strict=True)
     ]
     return {
         "baseline": entries[0].name,

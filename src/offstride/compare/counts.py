@@ -56,9 +56,8 @@ class ImageCounts:
     def save(self, path: Path) -> None:
         """Write a compressed `.npz` file atomically."""
         with write_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, allow_pickle=False, **{name: np.asarray(value) for name, value in vars(self).items()}
-            )
+            arrays = {name: np.asarray(value) for name, value in vars(self).items()}
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -172,11 +172,7 @@ def learned_bound(
 
 
 def _train(
-    network: LabelNetwork,
-    dataset: SampleSet,
-    training: LabelTraining,
-    seed: int,
-    progress: Callable[[int, int], None],
+    network: LabelNetwork, dataset: SampleSet, training: LabelTraining, seed: int, progress: Callable[[int, int], None]
 ) -> list[float]:
     """Loss of each step."""
     device = next(network.parameters()).device

@@ -129,9 +129,8 @@ def _check_classes(server: str, expected: ClassSet, classes: ClassSet | int) -> 
     count = classes if isinstance(classes, int) else len(classes)
     if count != len(expected):
         raise ValueError(f"submission: {server!r} has {len(expected)} classes, the model has {count}")
-    if isinstance(classes, int):
-        return
-    for wanted, name in zip(expected.names, classes.names, strict=True):
+    names = expected.names if isinstance(classes, int) else classes.names
+    for wanted, name in zip(expected.names, names, strict=True):
         if wanted != name:
             raise ValueError(
                 f"submission: expected the classes of {server!r} in their order, got {name!r} for {wanted!r}"

@@ -49,11 +49,6 @@ class Anatomy:
     kind: type[Any]
     coarse: bool = False
 
-    @property
-    def origin(self) -> Origin:
-        """Pixel convention of the interpolation."""
-        return self.interpolation.origin
-
 
 def dissect(
     model: nn.Module,

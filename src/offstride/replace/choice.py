@@ -47,7 +47,7 @@ def choose(
         return upsampler, {}
     if upsampler not in UPSAMPLERS:
         raise ValueError(f"upsampler: expected one of {', '.join(UPSAMPLERS)}, got {upsampler!r}")
-    settings = start_options(upsampler, options, anatomy.origin, anatomy.classes, sizes.factor)
+    settings = start_options(upsampler, options, anatomy.interpolation.origin, anatomy.classes, sizes.factor)
     features = FeatureInfo(anatomy.features, sizes.stride, anatomy.classifier)
     levels = guide_levels(sizes.channels, features)
     known = {"in_channels": anatomy.features, "classes": anatomy.classes, "levels": levels}

@@ -40,9 +40,8 @@ class FoldedImage(Sequence[Tensor]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        return self.features if place == len(self.strides) else self._folded(self.strides[place])
-
-    def _folded(self, stride: int) -> Tensor:
-        H, W = self.image.shape[2:]
+        if place == len(self.strides):
+            return self.features
+        stride, (H, W) = self.strides[place], self.image.shape[2:]
         padded = F.pad(self.image, (0, -W % stride, 0, -H % stride), mode="replicate")
         return F.pixel_unshuffle(padded, stride).to(self.features.dtype)

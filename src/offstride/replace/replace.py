@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from offstride.replace import modules
 from offstride.replace.anatomy import Anatomy
 from offstride.replace.choice import Sizes, choose, whole_ratio
 from offstride.replace.compare import Outputs, compare, evaluating, outputs
@@ -17,11 +16,8 @@ from offstride.replace.replaced import ReplacedModel
 from offstride.replace.surgery import rebuilt
 from offstride.upsamplers import Bilinear, Upsampler
 
-_LIBRARIES = {
-    "torchvision": "offstride.replace.torchvision",
-    "segmentation_models_pytorch": "offstride.replace.smp",
-    "transformers": "offstride.replace.transformers",
-}
+_LIBRARIES = {"torchvision": "torchvision", "segmentation_models_pytorch": "smp", "transformers": "transformers"}
+"""Modules of this room by the library whose models they know; others are in `modules`."""
 
 Example = Sequence[int] | Tensor
 
@@ -80,7 +76,7 @@ def replace_upsampling(
         classes=anatomy.classes,
         stride=sizes.stride,
         interpolation=anatomy.interpolation.text,
-        origin=anatomy.origin,
+        origin=anatomy.interpolation.origin,
         upsampler=upsampler if isinstance(upsampler, str) else type(upsampler).__name__,
         options=settings,
         parameters=sum(parameter.numel() for parameter in chosen.parameters()),
@@ -121,9 +117,9 @@ def _images(model: nn.Module, example: Example) -> Tensor:
 def _anatomy(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
     if isinstance(model, ReplacedModel):
         raise ValueError("model: its interpolation is replaced already; replace that of the original")
-    origins = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    home = next((home for library, home in _LIBRARIES.items() if library in origins), None)
-    return (importlib.import_module(home) if home else modules).find(model, classifier, upsampling)
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    home = next((home for library, home in _LIBRARIES.items() if library in packages), "modules")
+    return importlib.import_module(f"offstride.replace.{home}").find(model, classifier, upsampling)
 
 
 def _assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride: int) -> ReplacedModel:
@@ -144,7 +140,7 @@ def _expected(model: nn.Module, images: Tensor, anatomy: Anatomy) -> Outputs:
 
 def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Outputs) -> Sizes:
     """Sizes measured on the example, after the model with a bilinear upsampler has matched the original."""
-    probe = _assembled(model, Bilinear(origin=anatomy.origin), anatomy, 1)
+    probe = _assembled(model, Bilinear(origin=anatomy.interpolation.origin), anatomy, 1)
     reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
     try:
         difference = compare(expected, outputs(probe, images, anatomy.coarse))
