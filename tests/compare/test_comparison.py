@@ -12,13 +12,14 @@ CLASSES = ClassSet(("road", "pole"), thin=("pole",))
 
 def run(share: float, seed: int, images: int = 60, gain=None) -> ImageCounts:
     """Images of two classes with 1000 pixels each, of which about so many are found."""
-    found = np.random.default_rng(0).binomial(1000, 0.6, (images, 2, 2)) + np.random.default_rng(seed).integers(-20, 20)
-    found = np.clip(found + np.round(1000 * share).astype(int), 0, 1000)
+    shift = np.random.default_rng(seed).integers(-20, 20)
+    correct = np.random.default_rng(0).binomial(1000, 0.6, (images, 2, 2)) + shift
+    correct = np.clip(correct + np.round(1000 * share).astype(int), 0, 1000)
     if gain is not None:
-        found[:, 0, 0] += gain
-    thousand = np.full_like(found, 1000)
+        correct[:, 0, 0] += gain
+    thousand = np.full_like(correct, 1000)
     return ImageCounts(
-        tuple(f"image{i}" for i in range(images)), (2,), found, thousand, thousand, found[:, 0] // 2, thousand[:, 0]
+        tuple(f"image{i}" for i in range(images)), (2,), correct, thousand, thousand, correct[:, 0] // 2, thousand[:, 0]
     )
 
 
@@ -27,8 +28,8 @@ def entries(*shares: float, runs: int = 3) -> list[Entry]:
 
 
 def test_a_clear_gain_and_none():
-    found = compare(entries(0.0, 0.05, 0.0), CLASSES)
-    base, better, same = found["entries"]
+    report = compare(entries(0.0, 0.05, 0.0), CLASSES)
+    base, better, same = report["entries"]
     assert base["scores"]["miou"]["difference"] is None
     gain = better["scores"]["miou"]["difference"]
     assert gain["clear"]
@@ -40,8 +41,8 @@ def test_a_clear_gain_and_none():
 
 
 def test_values_of_the_runs_are_paired():
-    found = compare(entries(0.0, 0.05), CLASSES)
-    base, other = (entry["scores"]["pixel_accuracy"] for entry in found["entries"])
+    report = compare(entries(0.0, 0.05), CLASSES)
+    base, other = (entry["scores"]["pixel_accuracy"] for entry in report["entries"])
     pairs = zip(other["values"], base["values"], strict=True)
     assert other["difference"]["values"] == pytest.approx([new - old for new, old in pairs])
     assert other["mean"] == pytest.approx(np.mean(other["values"]))
@@ -80,8 +81,8 @@ def test_unpaired_runs():
     other = Entry(other.name, [*other.runs, run(0.05, 9)])
     with pytest.raises(ValueError, match="expected 3 runs of m1, got 4"):
         compare([base, other], CLASSES)
-    found = compare([base, other], CLASSES, paired=False)
-    difference = found["entries"][1]["scores"]["miou"]["difference"]
+    report = compare([base, other], CLASSES, paired=False)
+    difference = report["entries"][1]["scores"]["miou"]["difference"]
     assert (difference["values"], difference["seeds"]) == ([], None)
     assert difference["mean"] > 0
 
@@ -132,27 +133,27 @@ def test_images_where_a_method_wins_and_loses_most():
     gain = np.zeros(60, int)
     gain[[3, 10]], gain[[4, 20]] = (50, 30), (-70, -10)
     base = Entry("base", [run(-0.2, 0)])
-    found = extremes(Entry("other", [run(-0.2, 0, gain=gain)]), base)
-    assert [each["index"] for each in found["wins"]] == [3, 10]
-    assert [each["index"] for each in found["losses"]] == [4, 20]
-    assert all(each["difference"] > 0 for each in found["wins"])
-    assert all(each["difference"] < 0 for each in found["losses"])
-    assert found["wins"][0]["name"] == "image3"
+    listed = extremes(Entry("other", [run(-0.2, 0, gain=gain)]), base)
+    assert [each["index"] for each in listed["wins"]] == [3, 10]
+    assert [each["index"] for each in listed["losses"]] == [4, 20]
+    assert all(each["difference"] > 0 for each in listed["wins"])
+    assert all(each["difference"] < 0 for each in listed["losses"])
+    assert listed["wins"][0]["name"] == "image3"
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_shares_of_the_images_add_up_to_the_difference_of_miou(seeds):
     def random(seed):
         draw = np.random.default_rng(seed)
-        found = draw.integers(0, 40, (5, 2, 2))
-        predicted, labelled = found + draw.integers(0, 50, found.shape), found + draw.integers(0, 50, found.shape)
-        return ImageCounts(tuple("abcde"), (2,), found, predicted, labelled, found[:, 0], labelled[:, 0])
+        correct = draw.integers(0, 40, (5, 2, 2))
+        predicted, labelled = (correct + draw.integers(0, 50, correct.shape) for _ in range(2))
+        return ImageCounts(tuple("abcde"), (2,), correct, predicted, labelled, correct[:, 0], labelled[:, 0])
 
     def miou(runs):
-        found, predicted, labelled = (
+        correct, predicted, labelled = (
             sum(getattr(run, name)[:, 0].sum(0) for run in runs) for name in ("found", "predicted", "labelled")
         )
-        return (found / (predicted + labelled - found)).mean()
+        return (correct / (predicted + labelled - correct)).mean()
 
     own, base = ([random(10 * way + seed) for seed in range(seeds)] for way in (1, 2))
     shares = image_shares(own, base)
@@ -163,9 +164,9 @@ def test_shares_of_the_images_add_up_to_the_difference_of_miou(seeds):
 def test_an_image_counts_for_a_class_by_its_share_of_the_class():
     """A found pole outweighs as many pixels of lost road; a class that one of them never says is left out."""
 
-    def counts(found, predicted):
+    def counts(correct, predicted):
         labelled = [[900, 100, 0], [900, 0, 0]]  # road, pole, water
-        whole = (np.array(rows)[:, None] for rows in (found, predicted, labelled))
+        whole = (np.array(rows)[:, None] for rows in (correct, predicted, labelled))
         return ImageCounts(("first", "second"), (), *whole, np.zeros((2, 3), int), np.zeros((2, 3), int))
 
     base = counts([[900, 0, 0], [900, 0, 0]], [[1000, 0, 0], [900, 0, 0]])

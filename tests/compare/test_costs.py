@@ -20,17 +20,17 @@ def files(tmp_path_factory):
 
 def test_costs(files):
     done = []
-    found = measure_costs(
+    costs = measure_costs(
         files, (64, 96), devices=[torch.device("cpu")], rounds=2, progress=lambda *numbers: done.append(numbers)
     )
-    assert list(found) == ["bilinear", "lau"]
+    assert list(costs) == ["bilinear", "lau"]
     assert done == [(1, 3), (2, 3), (3, 3)]
     model = create_model(backbone="mobilenetv2_035", classes=3, upsampler="lau")
     counts = complexity(model, (64, 96))
-    lau = found["lau"]
+    lau = costs["lau"]
     assert (lau["parameters"], lau["macs"], lau["size"]) == (counts.parameters, counts.macs, [64, 96])
-    assert lau["parameters"] - found["bilinear"]["parameters"] == lau["upsampler_parameters"] > 0
-    assert found["bilinear"]["upsampler_parameters"] == 0
+    assert lau["parameters"] - costs["bilinear"]["parameters"] == lau["upsampler_parameters"] > 0
+    assert costs["bilinear"]["upsampler_parameters"] == 0
     cpu = lau["devices"]["cpu"]
     assert cpu["quartiles"][0] <= cpu["latency"] <= cpu["quartiles"][1]
     assert cpu["images_per_second"] == pytest.approx(1 / cpu["latency"])

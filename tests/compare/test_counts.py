@@ -11,7 +11,7 @@ from offstride.models import create_model
 def literal(prediction, label, classes, width):
     """Counts of a trimap (of everything for None), pixel by pixel."""
     height, breadth = label.shape
-    found, predicted, labelled = (np.zeros(classes, int) for _ in range(3))
+    correct, predicted, labelled = (np.zeros(classes, int) for _ in range(3))
     for y in range(height):
         for x in range(breadth):
             true = label[y, x]
@@ -23,8 +23,8 @@ def literal(prediction, label, classes, width):
                     continue
             labelled[true] += 1
             predicted[prediction[y, x]] += 1
-            found[true] += prediction[y, x] == true
-    return found, predicted, labelled
+            correct[true] += prediction[y, x] == true
+    return correct, predicted, labelled
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (16, 13)])
@@ -34,10 +34,10 @@ def test_counts_of_an_image_are_those_of_a_loop(size):
     label[random.random(label.shape) < 0.2] = 255
     prediction = random.integers(0, 3, label.shape)
     maps = [torch.from_numpy(values)[None].to(torch.uint8) for values in (prediction, label)]
-    found, predicted, labelled, _, _ = count_pixels(*maps, 3, (1, 2, 5))
+    correct, predicted, labelled, _, _ = count_pixels(*maps, 3, (1, 2, 5))
     for region, width in enumerate((None, 1, 2, 5)):
         expected = literal(prediction, label, 3, width)
-        for ours, theirs in zip((found, predicted, labelled), expected, strict=True):
+        for ours, theirs in zip((correct, predicted, labelled), expected, strict=True):
             np.testing.assert_array_equal(ours[region], theirs)
 
 
@@ -57,9 +57,9 @@ def street():
 def test_sums_over_the_images_give_the_scores_of_evaluation(street):
     model, dataset, counts = street
     scores = evaluate(model, dataset)
-    found, union = counts.found[:, 0].sum(0), (counts.predicted + counts.labelled - counts.found)[:, 0].sum(0)
+    correct, union = counts.found[:, 0].sum(0), (counts.predicted + counts.labelled - counts.found)[:, 0].sum(0)
     there = union > 0
-    np.testing.assert_allclose(found[there] / union[there], scores.scores.iou.numpy()[there])
+    np.testing.assert_allclose(correct[there] / union[there], scores.scores.iou.numpy()[there])
     band = counts.band_union.sum(0)
     there = band > 0
     ours = counts.band_found.sum(0)[there] / band[there]

@@ -10,11 +10,17 @@ SCORING = Scoring(("a", "b", "c"), ("c",), (1,))
 
 def counts(images: int, seed: int = 0) -> ImageCounts:
     random = np.random.default_rng(seed)
-    found = random.integers(0, 50, (images, 2, 3))
-    predicted, labelled = found + random.integers(0, 20, found.shape), found + random.integers(0, 20, found.shape)
+    correct = random.integers(0, 50, (images, 2, 3))
+    predicted, labelled = (correct + random.integers(0, 20, correct.shape) for _ in range(2))
     band = random.integers(1, 9, (images, 3))
     return ImageCounts(
-        tuple(map(str, range(images))), (1,), found, predicted, labelled, band, band + random.integers(0, 9, band.shape)
+        tuple(map(str, range(images))),
+        (1,),
+        correct,
+        predicted,
+        labelled,
+        band,
+        band + random.integers(0, 9, band.shape),
     )
 
 
@@ -22,9 +28,9 @@ def literal(data: ImageCounts, drawn: list[int]) -> list[float]:
     """Scores of images, which may occur more than once, written out."""
 
     def ious(region):
-        found = sum(data.found[i, region] for i in drawn)
+        correct = sum(data.found[i, region] for i in drawn)
         union = sum(data.predicted[i, region] + data.labelled[i, region] - data.found[i, region] for i in drawn)
-        return [f / u for f, u in zip(found, union, strict=True)]
+        return [f / u for f, u in zip(correct, union, strict=True)]
 
     whole, trimap = ious(0), ious(1)
     band = [sum(data.band_found[i, c] for i in drawn) / sum(data.band_union[i, c] for i in drawn) for c in range(3)]
@@ -80,11 +86,11 @@ def test_one_block_of_all_images_is_the_data_itself():
 def test_the_bootstrap_of_a_mean_has_its_standard_error():
     """The spread of resampled pixel accuracies is that of the mean of independent images of one size."""
     random = np.random.default_rng(1)
-    found = random.binomial(100, 0.7, (400, 1, 1))
-    hundred = np.full_like(found, 100)
-    data = ImageCounts(tuple(map(str, range(400))), (), found, hundred, hundred, found[:, 0], hundred[:, 0])
+    correct = random.binomial(100, 0.7, (400, 1, 1))
+    hundred = np.full_like(correct, 100)
+    data = ImageCounts(tuple(map(str, range(400))), (), correct, hundred, hundred, correct[:, 0], hundred[:, 0])
     scores = Scoring(("a",), (), ()).of(data, image_choices(400, 4000, 1, random))[:, 2]
-    assert scores.std() == pytest.approx(np.std(found / 100) / 20, rel=0.05)
+    assert scores.std() == pytest.approx(np.std(correct / 100) / 20, rel=0.05)
     low, high = percentiles(scores[:, None], 0.95)[:, 0]
     assert (high - low) / scores.std() == pytest.approx(2 * 1.96, rel=0.06)
 

@@ -26,7 +26,7 @@ def test_files_hold_the_windows_of_all_maps(dataset, tmp_path):
     )
     assert len(shards) == 3
     assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
-    found = merge_windows([shards[index] for index in range(3)])
+    merged = merge_windows([shards[index] for index in range(3)])
     plain = merge_windows(
         [
             label_windows(sample.label, scale=8, classes=len(dataset.classes))
@@ -34,7 +34,7 @@ def test_files_hold_the_windows_of_all_maps(dataset, tmp_path):
         ]
     )
     for name in ("codes", "offsets", "counts", "keys"):
-        assert torch.equal(getattr(found, name), getattr(plain, name))
+        assert torch.equal(getattr(merged, name), getattr(plain, name))
 
 
 def test_a_resumed_run_reads_only_what_is_missing_and_gives_the_same_bits(dataset, tmp_path, monkeypatch):

@@ -54,13 +54,13 @@ def test_ignored_pixels_are_no_input():
 @pytest.mark.parametrize("decoder", ["bilinear", "dupsampling"])
 def test_it_learns(streets, basis, decoder):
     seen = []
-    found = learned_bound(
+    bound = learned_bound(
         *streets, decoder, 8, TRAINING, basis=basis, progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(step, 40) for step in range(1, 41)]
-    assert len(found.losses) == 40
-    assert sum(found.losses[-5:]) < 0.6 * sum(found.losses[:5])
-    assert 0.1 < found.scores.miou < 1
+    assert len(bound.losses) == 40
+    assert sum(bound.losses[-5:]) < 0.6 * sum(bound.losses[:5])
+    assert 0.1 < bound.scores.miou < 1
 
 
 def test_the_seed_says_everything(streets):

@@ -82,9 +82,9 @@ def test_interpolation_is_that_of_torch(dataset, decoder, coarse):
         (rendered(labels, decoder, coarse).argmax(1)[0, : labels.shape[0], : labels.shape[1]], labels)
         for labels in dataset.maps
     ]
-    found = reconstruction_bound(dataset, decoder, R, coarse=coarse)
-    assert found.miou == pytest.approx(score(cut))
-    assert 0.3 < found.miou < 1
+    scores = reconstruction_bound(dataset, decoder, R, coarse=coarse)
+    assert scores.miou == pytest.approx(score(cut))
+    assert 0.3 < scores.miou < 1
 
 
 @pytest.mark.parametrize("channels", [1, 5, 20])
@@ -101,8 +101,8 @@ def test_projection_is_that_of_dense_matrices(dataset, channels):
                 window = W @ (W.T @ (v - mean)) + mean
                 prediction[i : i + R, j : j + R] = window.reshape(R, R, CLASSES).argmax(2)
         pairs.append((torch.from_numpy(prediction)[: labels.shape[0], : labels.shape[1]], labels))
-    found = reconstruction_bound(dataset, basis, R, channels=channels)
-    assert found.miou == pytest.approx(score(pairs), abs=2e-3)  # pixels with two equal scores may fall either way
+    scores = reconstruction_bound(dataset, basis, R, channels=channels)
+    assert scores.miou == pytest.approx(score(pairs), abs=2e-3)  # pixels with two equal scores may fall either way
 
 
 def test_a_basis_of_full_rank_loses_nothing(dataset):

@@ -42,13 +42,13 @@ def normalised(model, pixels):
 def test_pixels_to_labels(model, labels_file):
     session = onnxruntime.InferenceSession(str(labels_file), providers=["CPUExecutionProvider"])
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 41, 3), np.uint8)
-    (found,) = session.run(["labels"], {"images": pixels})
-    assert found.dtype == np.uint8
-    assert len(np.unique(found)) > 1
+    (labels,) = session.run(["labels"], {"images": pixels})
+    assert labels.dtype == np.uint8
+    assert len(np.unique(labels)) > 1
     expected = argmax(model.field(normalised(model, pixels))).numpy()
-    assert (found == expected).mean() > 0.999
+    assert (labels == expected).mean() > 0.999
     read = load_exported(labels_file)
-    assert np.array_equal(argmax(read.field(normalised(model, pixels))).numpy(), found)
+    assert np.array_equal(argmax(read.field(normalised(model, pixels))).numpy(), labels)
 
 
 def test_the_description_comes_back(model, labels_file, tmp_path):
@@ -204,7 +204,7 @@ def test_strangers_are_refused(tmp_path, labels_file):
 
 
 def test_later_descriptions_are_refused(model):
-    text = ExportInfo.of(model, "image", "labels", (8, 8), 1, 1).to_json()
+    text = ExportInfo(model.config, model.classes, "image", "labels", (8, 8), 1, 1).to_json()
     with pytest.raises(ValueError, match=r"format version 2 .*update offstride"):
         ExportInfo.from_json(text.replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(ValueError, match="does not fit together"):
@@ -220,7 +220,8 @@ def test_missing_packages_are_named(package, call, model, labels_file, tmp_path,
 
 
 def test_classes_without_names(tmp_path):
-    info = ExportInfo.from_json(ExportInfo.of(small_model("bilinear"), "image", "labels", None, 16, None).to_json())
+    config = small_model("bilinear").config
+    info = ExportInfo.from_json(ExportInfo(config, None, "image", "labels", None, 16, None).to_json())
     assert info.classes is None
     assert info.config.classes == 5
     assert len(STREETS) != 5

@@ -20,8 +20,8 @@ def test_deformable_convolution(groups, offset_groups, stride, padding, dilation
     pairs = [pair if isinstance(pair, tuple) else (pair, pair) for pair in (stride, padding, dilation)]
     numbers = [number for pair in pairs for number in pair]
     given = torch.zeros(2, 0) if mask is None else mask
-    found = deformable_convolution(values, weight, offset, given, bias, *numbers, groups, offset_groups, masked)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    actual = deformable_convolution(values, weight, offset, given, bias, *numbers, groups, offset_groups, masked)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 5), (9, 11)])

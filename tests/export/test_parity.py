@@ -50,13 +50,13 @@ def expected(upsampler, shape):
         return images, field.dense().numpy(), argmax(field).numpy()
 
 
-def check(found, scores, labels):
-    assert found.shape == scores.shape
+def check(actual, scores, labels):
+    assert actual.shape == scores.shape
     spread = np.ptp(scores)
     assert spread > 0.1  # something to compare
     assert len(np.unique(labels)) > 1
-    assert np.abs(found - scores).max() < 1e-5 * max(spread, 1)
-    assert (found.argmax(1) == labels).mean() > 0.999
+    assert np.abs(actual - scores).max() < 1e-5 * max(spread, 1)
+    assert (actual.argmax(1) == labels).mean() > 0.999
 
 
 @pytest.mark.parametrize("shape", SIZES)
@@ -64,8 +64,8 @@ def check(found, scores, labels):
 def test_onnx_runtime(upsampler, shape, onnx_file):
     session = onnxruntime.InferenceSession(str(onnx_file(upsampler)), providers=["CPUExecutionProvider"])
     images, scores, labels = expected(upsampler, shape)
-    (found,) = session.run(["scores"], {"images": images.numpy()})
-    check(found, scores, labels)
+    (actual,) = session.run(["scores"], {"images": images.numpy()})
+    check(actual, scores, labels)
 
 
 @pytest.mark.parametrize("upsampler", NAMES)

@@ -29,9 +29,9 @@ def sliding(predict, image, window, overlap, flip=False, probabilities=True):
     for row in range(math.ceil((padded_h - h) / step_y) + 1):
         for column in range(math.ceil((padded_w - w) / step_x) + 1):
             top, left = min(row * step_y, padded_h - h), min(column * step_x, padded_w - w)
-            found = views(predict, padded[:, :, top : top + h, left : left + w], flip, probabilities)
-            place = torch.zeros(B, found.shape[1], padded_h, padded_w)
-            place[:, :, top : top + h, left : left + w] = found
+            mean = views(predict, padded[:, :, top : top + h, left : left + w], flip, probabilities)
+            place = torch.zeros(B, mean.shape[1], padded_h, padded_w)
+            place[:, :, top : top + h, left : left + w] = mean
             total = total + place
             count[top : top + h, left : left + w] += 1
     return (total / count)[:, :, :H, :W]
@@ -46,10 +46,10 @@ def scales(predict, image, factors, flip=False, window=None, overlap=1 / 3, base
         size = (math.floor(H * by + 0.5), math.floor(W * by + 0.5))
         scaled = F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
         if window is None:
-            found = views(predict, scaled, flip, probabilities)
+            mean = views(predict, scaled, flip, probabilities)
         else:
-            found = sliding(predict, scaled, window, overlap, flip, probabilities)
-        total = total + F.interpolate(found, (H, W), mode="bilinear", align_corners=False)
+            mean = sliding(predict, scaled, window, overlap, flip, probabilities)
+        total = total + F.interpolate(mean, (H, W), mode="bilinear", align_corners=False)
     return total / len(factors)
 
 

@@ -39,12 +39,12 @@ def test_tiles_cover_the_image_once_in_order_and_hold_the_mean(size, window, ove
         looks.append((top, left))
         return values[:, :, top : top + window[0], left : left + window[1]].clone()
 
-    found, order = torch.full_like(values, torch.nan), []
+    actual, order = torch.full_like(values, torch.nan), []
     for top, left, part in tiles(look, grid):
-        place = found[:, :, top : top + part.shape[2], left : left + part.shape[3]]
+        place = actual[:, :, top : top + part.shape[2], left : left + part.shape[3]]
         assert place.isnan().all()
         place.copy_(part)
         order.append((top, left))
-    torch.testing.assert_close(found, values)
+    torch.testing.assert_close(actual, values)
     assert order == sorted(order)
     assert sorted(looks) == [(top, left) for top in grid.tops for left in grid.lefts]

@@ -39,9 +39,9 @@ def test_it_equals_plain_loops(options, size, reduce):
     with torch.no_grad():
         expected = scales(predict, image, **written_out, probabilities=reduce == "probabilities")
     expected = expected if reduce == "probabilities" else expected.softmax(1)
-    found = predict_averaged(predict, image, **options, reduce=reduce)
-    torch.testing.assert_close(found.probabilities, expected, atol=2e-6, rtol=1e-5)
-    torch.testing.assert_close(found.probabilities.sum(1), torch.ones(2, *size))
+    field = predict_averaged(predict, image, **options, reduce=reduce)
+    torch.testing.assert_close(field.probabilities, expected, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(field.probabilities.sum(1), torch.ones(2, *size))
 
 
 def test_scale_one_alone_is_the_whole_prediction():
@@ -52,17 +52,17 @@ def test_scale_one_alone_is_the_whole_prediction():
 
 def test_flip_of_flip():
     predict, image = Crooked(), torch.randn(1, 3, 15, 22)
-    found = predict_averaged(predict, image, scales=(0.5, 1), flip=True).probabilities
+    field = predict_averaged(predict, image, scales=(0.5, 1), flip=True).probabilities
     mirrored = predict_averaged(predict, image.flip(3), scales=(0.5, 1), flip=True).probabilities.flip(3)
-    torch.testing.assert_close(found, mirrored)
-    assert not torch.allclose(found, predict_averaged(predict, image, scales=(0.5, 1)).probabilities)
+    torch.testing.assert_close(field, mirrored)
+    assert not torch.allclose(field, predict_averaged(predict, image, scales=(0.5, 1)).probabilities)
 
 
 def test_a_constant_image_gives_a_constant_map():
     image = torch.ones(1, 3, 13, 19)
-    found = predict_averaged(nn.Conv2d(3, 4, 1), image, scales=DEEPLABV3_SCALES, flip=True, window=(6, 5))
-    first = found.probabilities[:, :, :1, :1]
-    torch.testing.assert_close(found.probabilities, first.expand_as(found.probabilities))
+    field = predict_averaged(nn.Conv2d(3, 4, 1), image, scales=DEEPLABV3_SCALES, flip=True, window=(6, 5))
+    first = field.probabilities[:, :, :1, :1]
+    torch.testing.assert_close(field.probabilities, first.expand_as(field.probabilities))
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_whole_images_are_rendered_in_bands(monkeypatch):
     rendered = predict_averaged(model, image, **options)
     monkeypatch.setattr("offstride.field.BAND_BYTES", 4 * 5 * 47 * 7)
     monkeypatch.setattr(LogitField, "dense", lambda self: pytest.fail("dense() was called"))
-    found = predict_averaged(model.field, image, **options)
-    assert len(list(found.bands())) == 10
-    torch.testing.assert_close(found.probabilities, rendered.probabilities)
+    field = predict_averaged(model.field, image, **options)
+    assert len(list(field.bands())) == 10
+    torch.testing.assert_close(field.probabilities, rendered.probabilities)
 
 
 def test_bfloat16_and_one_class():
     image = torch.randn(1, 3, 14, 11)
-    found = predict_averaged(nn.Conv2d(3, 1, 1), image, scales=(0.5, 1), flip=True)
-    torch.testing.assert_close(found.probabilities, torch.ones(1, 1, 14, 11))
+    field = predict_averaged(nn.Conv2d(3, 1, 1), image, scales=(0.5, 1), flip=True)
+    torch.testing.assert_close(field.probabilities, torch.ones(1, 1, 14, 11))
     rough = predict_averaged(nn.Conv2d(3, 4, 1).bfloat16(), image.bfloat16(), scales=(0.5, 1))
     assert rough.probabilities.dtype == torch.float32
     torch.testing.assert_close(rough.probabilities.sum(1), torch.ones(1, 14, 11))
@@ -124,8 +124,8 @@ def test_a_protocol_asks_as_it_says(reduce):
     predict, image = Crooked(), torch.randn(1, 3, 20, 24)
     protocol = InferenceProtocol((0.5, 1.0), flip=True, window=(12, 12), overlap=0.25, base=30, reduce=reduce)
     options = {"scales": (0.5, 1.0), "flip": True, "window": (12, 12), "overlap": 0.25, "base": 30, "reduce": reduce}
-    found = protocol.field(predict, image)
-    assert torch.equal(found.dense(), predict_averaged(predict, image, **options).dense())
+    field = protocol.field(predict, image)
+    assert torch.equal(field.dense(), predict_averaged(predict, image, **options).dense())
     assert str(protocol) == "scales 0.5 1, longer side 30, flip, windows 12×12, overlap 0.25"
 
 

@@ -19,8 +19,8 @@ def test_torchvision():
     with torch.no_grad():
         expected = model(image)["out"]
     assert torch.equal(predict_whole(model, image).dense(), expected)
-    found = predict_averaged(model, image, flip=True, window=(48, 48))
-    assert found.shape == (1, 4, 48, 64)
+    field = predict_averaged(model, image, flip=True, window=(48, 48))
+    assert field.shape == (1, 4, 48, 64)
 
 
 class ModelOutput(OrderedDict):

@@ -90,16 +90,16 @@ def test_a_purely_local_model_does_not_notice_the_windows(size, window, overlap)
 def test_a_constant_image_gives_a_constant_map(flip):
     local = nn.Conv2d(3, 4, 1)
     image = torch.ones(1, 3, 13, 19)
-    found = predict_sliding(local, image, window=(6, 5), flip=flip).probabilities
-    torch.testing.assert_close(found, found[:, :, :1, :1].expand_as(found))
+    actual = predict_sliding(local, image, window=(6, 5), flip=flip).probabilities
+    torch.testing.assert_close(actual, actual[:, :, :1, :1].expand_as(actual))
 
 
 def test_the_mirror_image_has_the_mirrored_average():
     predict, image = Crooked(), torch.randn(1, 3, 12, 20)
     options = {"window": (8, 8), "overlap": 0.5, "flip": True}  # 20 = 8 + 3 · 4: windows lie symmetrically
-    found = predict_sliding(predict, image, **options).probabilities
+    actual = predict_sliding(predict, image, **options).probabilities
     mirrored = predict_sliding(predict, image.flip(3), **options).probabilities.flip(3)
-    torch.testing.assert_close(found, mirrored)
+    torch.testing.assert_close(actual, mirrored)
 
 
 def test_a_single_window_that_holds_the_image_is_the_whole_prediction():
@@ -117,11 +117,11 @@ def test_one_class():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_precisions_are_averaged_in_float32_or_better(dtype):
     predict, image = Crooked(), torch.randn(1, 3, 20, 22)
-    found = predict_sliding(lambda images: predict(images).to(dtype), image, window=(8, 8))
+    actual = predict_sliding(lambda images: predict(images).to(dtype), image, window=(8, 8))
     exact = predict_sliding(predict, image, window=(8, 8))
-    assert found.probabilities.dtype == torch.promote_types(dtype, torch.float32)
+    assert actual.probabilities.dtype == torch.promote_types(dtype, torch.float32)
     rounding = 0.04 if dtype == torch.bfloat16 else 4e-3
-    torch.testing.assert_close(found.probabilities.float(), exact.probabilities, atol=rounding, rtol=0)
+    torch.testing.assert_close(actual.probabilities.float(), exact.probabilities, atol=rounding, rtol=0)
 
 
 def test_hundreds_of_classes():

@@ -16,9 +16,9 @@ def test_fields_pass_through():
 
 def test_coarse_scores_are_upsampled_bilinearly():
     images, scores = torch.randn(2, 3, 9, 13), torch.randn(2, 4, 3, 4)
-    found = predict_whole(lambda _: scores, images)
-    assert isinstance(found, BilinearField)
-    torch.testing.assert_close(found.dense(), F.interpolate(scores, (9, 13), mode="bilinear"))
+    field = predict_whole(lambda _: scores, images)
+    assert isinstance(field, BilinearField)
+    torch.testing.assert_close(field.dense(), F.interpolate(scores, (9, 13), mode="bilinear"))
 
 
 def test_dense_scores_stay_as_they_are():

@@ -112,7 +112,7 @@ def test_any_upsampler(family, name):
     torch.testing.assert_close(loss, F.cross_entropy(field.dense(), labels), rtol=1e-3, atol=1e-4)
     loss.backward()
     gradients = [parameter.grad for parameter in replaced.upsampler.parameters()]
-    assert any(found is not None and found.abs().max() > 0 for found in gradients) == bool(gradients)
+    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients) == bool(gradients)
     assert argmax(field).shape == labels.shape
 
 
@@ -121,8 +121,8 @@ def test_guides_are_the_image_at_coarser_grids():
     levels = guide_levels(3, FeatureInfo(7, 8, "classifier"))
     folded = FoldedImage(image, features, 8)
     assert [info.stride for info in levels] == [1, 2, 4, 8, 8]
-    assert [found.shape[1] for found in folded] == [info.channels for info in levels]
-    assert [tuple(found.shape[2:]) for found in folded] == [(21, 35), (11, 18), (6, 9), (3, 5), (3, 5)]
+    assert [level.shape[1] for level in folded] == [info.channels for info in levels]
+    assert [tuple(level.shape[2:]) for level in folded] == [(21, 35), (11, 18), (6, 9), (3, 5), (3, 5)]
     assert torch.equal(folded[0], image)
     assert torch.equal(folded[1][0, :, 3, 4], image[0, :, 6:8, 8:10].flatten())
     last = image[0, :, 20, 8:10]  # 21 rows: the edge is repeated
@@ -197,7 +197,7 @@ class Mixing(Named):
         ),
         (lambda: Named(factor=1), PATHS, "nothing is left to replace"),
         (Refining, PATHS, "model: Refining is not understood: with classifier classify it .*channels"),
-        (Mixing, PATHS, "it says something else .* when rest.up: Upsample.* is redone"),
+        (Mixing, PATHS, "it differs by .* when rest.up: Upsample.* is redone"),
         (Squashing, PATHS, "model: Squashing is not understood"),
         (
             lambda: smp.Unet("tu-test_resnet", encoder_weights=None),
@@ -247,9 +247,9 @@ def test_transformers_lose_what_their_originals_lose(name):
     images, labels = torch.randn(2, 3, 64, 64), torch.randint(0, 5, (2, 64, 64))
     labels[:, :9] = 255
     replaced = replace_upsampling(original, example=images)
-    expected, found = original(images, labels=labels), replaced(pixel_values=images, labels=labels)
-    torch.testing.assert_close(found.loss, expected.loss, rtol=1e-5, atol=1e-6)
-    found.loss.backward()
+    expected, actual = original(images, labels=labels), replaced(pixel_values=images, labels=labels)
+    torch.testing.assert_close(actual.loss, expected.loss, rtol=1e-5, atol=1e-6)
+    actual.loss.backward()
     assert replaced.upsampler.vertical[2].weight.grad.abs().max() > 0
     pair = replaced(images, labels=labels, return_dict=False)
     assert isinstance(pair, tuple)
@@ -286,9 +286,9 @@ def test_one_line_in_place_of_interpolate_and_cross_entropy():
         for reduction in ("mean", "sum", "none"):
             options = {"weight": weight, "label_smoothing": 0.1, "ignore_index": 255, "reduction": reduction}
             expected = F.cross_entropy(dense, labels, **options)
-            found = upsample_cross_entropy(logits, labels, origin=origin, **options)
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-            gradients = [torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0] for loss in (found, expected)]
+            actual = upsample_cross_entropy(logits, labels, origin=origin, **options)
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+            gradients = [torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0] for loss in (actual, expected)]
             torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
         agreement = upsample_argmax(logits, (30, 41), origin=origin).long() == dense.argmax(1)
         assert agreement.float().mean() > 0.999

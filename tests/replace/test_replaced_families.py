@@ -42,26 +42,26 @@ def fine_scores(name, model, images):
     return F.interpolate(scores, images.shape[2:], mode="bilinear", align_corners=False)
 
 
-def assert_same(found, expected, tolerance=1e-4):
+def assert_same(actual, expected, tolerance=1e-4):
     spread = (expected - expected.mean((2, 3), keepdim=True)).abs().max()
     assert spread > 0.01, "the outputs of this model say nothing"
-    assert (found - expected).abs().max() <= tolerance * spread
+    assert (actual - expected).abs().max() <= tolerance * spread
 
 
 @torch.no_grad()
 def test_starts_as_the_original(case):
     name, original, replaced, images = case
-    expected, found = original(images), replaced(images)
-    assert type(found) is type(expected)
+    expected, actual = original(images), replaced(images)
+    assert type(actual) is type(expected)
     assert not replaced.training
-    assert scores_of(found).shape == scores_of(expected).shape
-    assert_same(scores_of(found), scores_of(expected))
+    assert scores_of(actual).shape == scores_of(expected).shape
+    assert_same(scores_of(actual), scores_of(expected))
     if isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert list(actual) == list(expected)
     if name == "torchvision FCN":
-        assert torch.equal(found["aux"], expected["aux"])
+        assert torch.equal(actual["aux"], expected["aux"])
     if name == "smp Segformer":
-        assert torch.equal(found[1], expected[1])
+        assert torch.equal(actual[1], expected[1])
     fine = fine_scores(name, original, images)
     field = replaced.field(images).dense()
     field = field.sigmoid() if name == "smp PSPNet" else field
@@ -162,10 +162,10 @@ def test_half_precision(case):
     _, original, full, images = case
     half = copy.deepcopy(original).bfloat16()
     replaced = replace_upsampling(half, example=images[:1])
-    expected, found = (scores_of(model(images.bfloat16())) for model in (half, replaced))
-    assert found.dtype == expected.dtype == torch.bfloat16
+    expected, actual = (scores_of(model(images.bfloat16())) for model in (half, replaced))
+    assert actual.dtype == expected.dtype == torch.bfloat16
     scale = expected.float().abs().max()
-    assert (found.float() - expected.float()).abs().max() <= 2**-6 * scale
+    assert (actual.float() - expected.float()).abs().max() <= 2**-6 * scale
     with torch.autocast("cpu", torch.bfloat16):
         assert scores_of(full(images)).dtype == scores_of(original(images)).dtype
 

@@ -1,4 +1,4 @@
-"""A comparison that can be trusted: counts of single images, paired differences with intervals, costs side by side."""
+"""Comparison of methods: counts of single images, paired differences with intervals, costs side by side."""
 
 from offstride.compare.comparison import Entry, Resampling, compare, extremes
 from offstride.compare.costs import measure_costs

@@ -1,4 +1,4 @@
-"""Runs of several methods as one report: plain values, of which the page, the Markdown and the JSON are made."""
+"""Runs of several methods as one report: plain values, from which the page, the Markdown and the JSON are made."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from offstride.compare.statistics import (
 from offstride.data import ClassSet
 
 EXTREMES = 3
-"""So many images where a method wins, and as many where it loses."""
+"""Number of images shown where a method wins, and as many where it loses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class Entry:
 
     Args:
         name: Short name.
-        runs: What every run gets right, all on the same images; in the order of the seeds, where there are seeds.
-        description: What it is, in a line.
-        paper: Where it comes from.
+        runs: Counts of every run, all on the same images, in the order of the seeds if there are seeds.
+        description: One line.
+        paper: Source.
         curves: Learning curves by name, (step, value) of every run.
         costs: See `measure_costs`.
     """
@@ -69,10 +69,13 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class _Scored:
-    """Scores of the runs of an entry: `observed` `(S, M)` and `resampled` `(R, S, M)`."""
+    """Scores of the runs of an entry: `observed` `(S, M)`; means over its runs for drawn `images`, and for `both` drawn
+    images and drawn runs, `(R, M)`.
+    """
 
     observed: np.ndarray
-    resampled: np.ndarray
+    images: np.ndarray
+    both: np.ndarray
 
 
 def compare(
@@ -84,7 +87,7 @@ def compare(
         entries: The methods, each with one run or more; the first is the baseline.
         classes: Of the images.
         resampling: How intervals are made.
-        paired: Whether runs at the same place belong together: same seed, so same initial weights and crops. Otherwise
+        paired: Whether runs with the same index form pairs: same seed, so same initial weights and crops. Otherwise
             runs are drawn independently, and there is no interval over seeds.
 
     Returns:
@@ -102,13 +105,14 @@ def compare(
     scoring = Scoring(classes.names, classes.thin, first.widths)
     random = np.random.default_rng(resampling.seed)
     choices = image_choices(len(first), resampling.resamples, resampling.block, random)
-    scored = [_scored(entry, scoring, choices) for entry in entries]
     pairs = run_choices(len(entries[0].runs), resampling.resamples, random)
-    found = []
-    for entry, own in zip(entries, scored, strict=True):
-        drawn = pairs if paired else run_choices(len(entry.runs), resampling.resamples, random)
-        base = None if entry is entries[0] else _Against(scored[0], pairs, drawn, paired, resampling.level)
-        found.append(_described(entry, own, scoring, base, entries[0]))
+    drawn = [pairs if paired else run_choices(len(entry.runs), resampling.resamples, random) for entry in entries]
+    scored = [_scored(*one, scoring, choices) for one in zip(entries, [pairs, *drawn[1:]], strict=True)]
+    differences = [{}, *(_differences(own, scored[0], scoring.names, resampling.level, paired) for own in scored[1:])]
+    described = [
+        _described(entry, own, scoring, of_scores, entries[0])
+        for entry, own, of_scores in zip(entries, scored, differences, strict=True)
+    ]
     return {
         "baseline": entries[0].name,
         "metrics": scoring.metrics,
@@ -117,7 +121,7 @@ def compare(
         "resamples": resampling.resamples,
         "block": resampling.block,
         "paired": paired,
-        "entries": found,
+        "entries": described,
     }
 
 
@@ -136,59 +140,43 @@ def _check(entries: Sequence[Entry], paired: bool) -> None:
                 raise ValueError(f"entries: a run of {entry.name} was scored on other images, widths or classes")
 
 
-def _scored(entry: Entry, scoring: Scoring, choices: np.ndarray) -> _Scored:
+def _scored(entry: Entry, drawn: np.ndarray, scoring: Scoring, choices: np.ndarray) -> _Scored:
+    """From `(R, S)` choices of runs and `(R, N)` of images."""
     whole = np.ones((1, choices.shape[1]))
     observed = np.concatenate([scoring.of(run, whole) for run in entry.runs])
-    return _Scored(observed, np.stack([scoring.of(run, choices) for run in entry.runs], 1))
+    resampled = np.stack([scoring.of(run, choices) for run in entry.runs], 1)  # (R, S, M)
+    return _Scored(observed, resampled.mean(1), np.take_along_axis(resampled, drawn[..., None], 1).mean(1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Against:
-    """The baseline and how differences to it are drawn; `pairs` and `drawn` are `(R, S)` choices of runs."""
-
-    base: _Scored
-    pairs: np.ndarray
-    drawn: np.ndarray
-    paired: bool
-    level: float
-
-    def differences(self, own: _Scored, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """By the name of the score."""
-        gained = own.resampled.mean(1) - self.base.resampled.mean(1)
-        images = percentiles(gained, self.level)
-        both = percentiles(_drawn(own, self.drawn) - _drawn(self.base, self.pairs), self.level)
-        singles = own.observed - self.base.observed if self.paired else None
-        mean = own.observed.mean(0) - self.base.observed.mean(0)
-        return {
-            name: self._difference(mean[i], None if singles is None else singles[:, i], images[:, i], both[:, i])
-            for i, name in enumerate(names)
-        }
-
-    def _difference(
-        self, mean: float, values: np.ndarray | None, images: np.ndarray, both: np.ndarray
-    ) -> dict[str, Any]:
-        singles = [] if values is None else [float(value) for value in values]
-        seeds = student_interval(singles, self.level) if len(singles) > 1 else None
-        intervals = [images] if seeds is None else [images, np.array(seeds)]
-        return {
-            "mean": _number(mean),
-            "sd": _number(float(np.std(singles, ddof=1))) if len(singles) > 1 else None,
-            "values": [_number(value) for value in singles],
-            "images": _pair(images),
-            "seeds": None if seeds is None else _pair(np.array(seeds)),
-            "both": _pair(both),
+def _differences(
+    own: _Scored, base: _Scored, names: Sequence[str], level: float, paired: bool
+) -> dict[str, dict[str, Any]]:
+    """Differences to the baseline by the name of the score."""
+    mean = own.observed.mean(0) - base.observed.mean(0)
+    singles = (own.observed - base.observed).T.tolist() if paired else [[]] * len(names)
+    images = percentiles(own.images - base.images, level)
+    both = percentiles(own.both - base.both, level)
+    result = {}
+    for i, name in enumerate(names):
+        seeds = student_interval(singles[i], level) if len(singles[i]) > 1 else None
+        intervals = [images[:, i]] if seeds is None else [images[:, i], seeds]
+        result[name] = {
+            **_moments(mean[i], singles[i]),
+            "images": _pair(images[:, i]),
+            "seeds": None if seeds is None else _pair(seeds),
+            "both": _pair(both[:, i]),
             "clear": all(bool(low > 0 or high < 0) for low, high in intervals),
         }
+    return result
 
 
-def _drawn(scored: _Scored, choices: np.ndarray) -> np.ndarray:
-    """`(R, M)` means over the drawn runs of each choice of images."""
-    return np.take_along_axis(scored.resampled, choices[..., None], 1).mean(1)
-
-
-def _described(entry: Entry, own: _Scored, scoring: Scoring, base: _Against | None, baseline: Entry) -> dict[str, Any]:
-    differences = base.differences(own, scoring.names) if base else {}
-    figures = {name: _figure(own.observed[:, i], differences.get(name)) for i, name in enumerate(scoring.names)}
+def _described(
+    entry: Entry, own: _Scored, scoring: Scoring, differences: Mapping[str, dict[str, Any]], baseline: Entry
+) -> dict[str, Any]:
+    figures = {
+        name: {**_moments(values.mean(), values), "difference": differences.get(name)}
+        for name, values in zip(scoring.names, own.observed.T, strict=True)
+    }
     return {
         "name": entry.name,
         "description": entry.description,
@@ -199,23 +187,17 @@ def _described(entry: Entry, own: _Scored, scoring: Scoring, base: _Against | No
         "classes": {name: figures[f"class {name}"] for name in scoring.classes},
         "curves": {name: [[list(point) for point in run] for run in runs] for name, runs in entry.curves.items()},
         "costs": dict(entry.costs),
-        "extremes": extremes(entry, baseline) if base else {"wins": [], "losses": []},
+        "extremes": {"wins": [], "losses": []} if entry is baseline else extremes(entry, baseline),
     }
 
 
-def _figure(values: np.ndarray, difference: dict[str, Any] | None) -> dict[str, Any]:
-    return {
-        "mean": _number(values.mean()),
-        "sd": _number(float(np.std(values, ddof=1))) if len(values) > 1 else None,
-        "values": [_number(value) for value in values],
-        "difference": difference,
-    }
+def _moments(mean: float, values: Sequence[float] | np.ndarray) -> dict[str, Any]:
+    sd = _number(float(np.std(values, ddof=1))) if len(values) > 1 else None
+    return {"mean": _number(mean), "sd": sd, "values": [_number(value) for value in values]}
 
 
 def extremes(entry: Entry, baseline: Entry, count: int = EXTREMES) -> dict[str, list[dict[str, Any]]]:
-    """The images that add most to the difference of a method's mIoU to another's, and those that take most away; see
-    `image_shares`.
-    """
+    """The images that add most to, and subtract most from, the difference of two methods' mIoU; see `image_shares`."""
     gained = image_shares(entry.runs, baseline.runs)
     names = entry.runs[0].names
     order = [int(index) for index in np.argsort(-gained, kind="stable") if not math.isnan(gained[index])]
@@ -233,5 +215,5 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _pair(ends: np.ndarray) -> list[float] | None:
+def _pair(ends: Sequence[float] | np.ndarray) -> list[float] | None:
     return None if np.isnan(ends).any() else [float(end) for end in ends]

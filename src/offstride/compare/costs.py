@@ -1,4 +1,4 @@
-"""What methods cost, measured side by side: every round times each of them once, so that none has the quiet hours."""
+"""Costs of methods, measured side by side: every round times each of them once, so that all share the same load."""
 
 import gc
 import os
@@ -30,24 +30,24 @@ def measure_costs(
     """Costs of models by name: of one image, from its normalised pixels to its label map.
 
     Args:
-        checkpoints: Model file of each.
+        checkpoints: Model files by name.
         size: `(H, W)` of the image.
-        devices: Where to time.
+        devices: Devices to time on.
         rounds: Timed predictions of each model on each device.
-        output_stride: That models run at, if not that of their training.
+        output_stride: Stride to run models at, if not that of their training.
         progress: Called with the number of steps done and their total.
 
     Returns:
         For each name `parameters`, `upsampler_parameters` (of the upsampler alone), `macs`, `activation_bytes` (kept
         for the backward pass of one image, float32), `size`, and for each of the `devices` its `name`, `latency`
         (median, seconds), `quartiles`, `images_per_second` and `peak_bytes` (growth during one prediction; on a CPU of
-        resident memory in a process of its own, on Linux only).
+        resident memory in a separate process, on Linux only).
 
     Raises:
         ValueError: If a file is no model.
     """
     models = {name: Segmenter.load(path, output_stride=output_stride) for name, path in checkpoints.items()}
-    found: dict[str, dict[str, Any]] = {name: _counted(model, size) for name, model in models.items()}
+    costs: dict[str, dict[str, Any]] = {name: _counted(model, size) for name, model in models.items()}
     total, done = len(devices) * (rounds + 1), 0
     for device in devices:
         times: dict[str, list[float]] = {name: [] for name in models}
@@ -58,9 +58,9 @@ def measure_costs(
             progress(done := done + 1, total)
         for name, spent in times.items():
             peak = _peak(models[name], images[name].to(device), checkpoints[name], output_stride)
-            found[name]["devices"][device.type] = {"name": _named(device), **_summary(spent), "peak_bytes": peak}
+            costs[name]["devices"][device.type] = {"name": _named(device), **_summary(spent), "peak_bytes": peak}
         progress(done := done + 1, total)
-    return found
+    return costs
 
 
 def _counted(model: Segmenter, size: tuple[int, int]) -> dict[str, Any]:
@@ -77,9 +77,7 @@ def _counted(model: Segmenter, size: tuple[int, int]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _timed(model: Segmenter, image: Tensor) -> float:
-    """Seconds of a prediction, right after one that is not timed: the caches and the heap are as the model leaves them
-    itself.
-    """
+    """Seconds of a prediction, after one that is not timed and leaves caches and heap as this model does."""
     gc.collect()
     argmax(model.field(image)).flatten()[0].item()  # waits for the device
     start = time.perf_counter()

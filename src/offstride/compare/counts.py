@@ -1,4 +1,4 @@
-"""What a run gets right in every single image, kept as counts: any score of any choice of images follows from them.
+"""Counts of pixels in every image of a run, from which any score of any choice of images follows.
 
 Shapes: N images, R regions (the whole image, then trimaps), C classes.
 """
@@ -35,8 +35,8 @@ class ImageCounts:
     Args:
         names: Names of the N images.
         widths: Half-widths of the R - 1 trimaps, in pixels.
-        found: `(N, R, C)` int64 pixels of a class that are labelled so.
-        predicted: `(N, R, C)` pixels that are labelled so by the model.
+        found: `(N, R, C)` int64 pixels of a class that the model predicts as such.
+        predicted: `(N, R, C)` pixels that the model predicts as a class.
         labelled: `(N, R, C)` pixels of a class.
         band_found: `(N, C)` pixels of a class in both its boundary bands, the true and the predicted one.
         band_union: `(N, C)` pixels in either of them, see `BoundaryIoU`.
@@ -54,24 +54,23 @@ class ImageCounts:
         return len(self.names)
 
     def save(self, path: Path) -> None:
-        """Write a compressed `.npz` file, whole or not at all."""
+        """Write a compressed `.npz` file atomically."""
         with write_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, allow_pickle=False, **{name: np.asarray(value) for name, value in vars(self).items()}
-            )
+            arrays = {name: np.asarray(value) for name, value in vars(self).items()}
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: If the file is no such file.
+            ValueError: If the file is of another kind.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                held = {name: file[name] for name in file.files}
-            names = tuple(str(name) for name in held.pop("names"))
-            return cls(names, tuple(int(width) for width in held.pop("widths")), **held)
+                arrays = {name: file[name] for name in file.files}
+            names = tuple(str(name) for name in arrays.pop("names"))
+            return cls(names, tuple(int(width) for width in arrays.pop("widths")), **arrays)
         except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"counts {path}: expected a file of counts of images ({error})") from error
 
@@ -115,12 +114,13 @@ def count_pixels(prediction: Tensor, label: Tensor, classes: int, widths: Sequen
     tables = torch.stack([confusion_matrix(prediction, region, classes) for region in regions])
     boundary = BoundaryIoU(classes).to(label.device)
     boundary.update(prediction, label)
-    found = (tables.diagonal(dim1=1, dim2=2), tables.sum(1), tables.sum(2), boundary.intersection, boundary.union)
-    return [counts.cpu().numpy() for counts in found]
+    correct = tables.diagonal(dim1=1, dim2=2)
+    counts = (correct, tables.sum(1), tables.sum(2), boundary.intersection, boundary.union)
+    return [part.cpu().numpy() for part in counts]
 
 
 def _trimap(label: Tensor, width: int) -> Tensor:
-    """The label map with everything ignored that is further than `width` from another class."""
+    """The label map, with pixels ignored that are more than `width` away from another class."""
     valid = label != IGNORE_INDEX
     near = boundary_band(label * valid, width, valid=valid, frame=False)
     return torch.where(near, label, IGNORE_INDEX)

@@ -1,4 +1,4 @@
-"""Scores of image counts, and how sure a difference of scores is.
+"""Scores of image counts, and confidence intervals of differences.
 
 A difference is paired: both methods are scored on the same images, and runs of one seed start from the same weights
 and see the same crops. Three intervals answer three questions. Over images: would it be there on other images of this
@@ -20,7 +20,7 @@ from offstride.compare.counts import ImageCounts
 
 @dataclass(frozen=True)
 class Scoring:
-    """Names of the scores that are made of counts, in their order.
+    """Names of the scores that follow from counts, in order.
 
     Args:
         classes: Names of the classes.
@@ -34,7 +34,7 @@ class Scoring:
 
     @property
     def metrics(self) -> list[str]:
-        """The scores that a method is compared by."""
+        """The scores that methods are compared by."""
         return ["miou", "boundary_iou", *(["thin_iou"] if self.thin else []), "pixel_accuracy"]
 
     @property
@@ -53,40 +53,41 @@ class Scoring:
         Returns:
             `(R, M)` shares of 1, NaN where there is nothing to score.
         """
-        found, predicted, labelled = (
+        correct, predicted, labelled = (
             np.einsum("rn,n...->r...", weights, part, optimize=True)
             for part in (counts.found, counts.predicted, counts.labelled)
         )
-        iou = _ratio(found, predicted + labelled - found)  # (R, regions, C)
+        iou = _ratio(correct, predicted + labelled - correct)  # (R, regions, C)
         band = _ratio(weights @ counts.band_found, weights @ counts.band_union)
         thin = [self.classes.index(name) for name in self.thin]
         columns = [_mean(iou[:, 0]), _mean(band)]
         columns += [_mean(iou[:, 0, thin])] if thin else []
-        columns.append(_ratio(found[:, 0].sum(-1), labelled[:, 0].sum(-1)))
+        columns.append(_ratio(correct[:, 0].sum(-1), labelled[:, 0].sum(-1)))
         columns += [_mean(iou[:, 1 + region]) for region in range(len(self.widths))]
         return np.concatenate([np.stack(columns, 1), iou[:, 0]], 1)
 
 
 def image_shares(runs: Sequence[ImageCounts], baseline: Sequence[ImageCounts]) -> np.ndarray:
-    """What every image adds to the difference of two methods' mIoU, `(N,)`: the shares add up to it.
+    """Contribution of every image to the difference of two methods' mIoU, `(N,)`; the sum is the difference.
 
     With T true and U united pixels of a class over all images, T/U - T'/U' is the sum over images of
     (dT - dU T'/U') / U, where dT and dU are differences of the image's own counts: an image counts for a class by its
     pixels, and a rare class counts as much as a common one. The mIoU is that of all runs' pixels together, over the
     classes that both methods have a score for.
     """
-    (found, union), (base_found, base_union) = _pooled(runs), _pooled(baseline)
-    score = _ratio(base_found.sum(0), base_union.sum(0))  # (C,)
-    shares = _ratio(found - base_found - (union - base_union) * score, np.broadcast_to(union.sum(0), union.shape))
+    (correct, union), (base_correct, base_union) = _pooled(runs), _pooled(baseline)
+    score = _ratio(base_correct.sum(0), base_union.sum(0))  # (C,)
+    gained = correct - base_correct - (union - base_union) * score
+    shares = _ratio(gained, np.broadcast_to(union.sum(0), union.shape))
     return _mean(shares)
 
 
 def _pooled(runs: Sequence[ImageCounts]) -> tuple[np.ndarray, np.ndarray]:
     """`(N, C)` true and united pixels, means over the runs."""
-    found, predicted, labelled = (
+    correct, predicted, labelled = (
         np.mean([getattr(run, name)[:, 0] for run in runs], 0) for name in ("found", "predicted", "labelled")
     )
-    return found, predicted + labelled - found
+    return correct, predicted + labelled - correct
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -94,7 +95,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is a number; NaN where nothing is."""
+    """Mean over the last axis without NaN; NaN if there is nothing else."""
     there = ~np.isnan(values)
     return _ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
 
@@ -105,9 +106,9 @@ def image_choices(images: int, resamples: int, block: int, random: np.random.Gen
     Args:
         images: Number N of images.
         resamples: Number R of choices.
-        block: So many consecutive images are drawn together, around the end (the circular block bootstrap of Politis
-            and Romano, 1992); 1 draws single images.
-        random: Where the choices come from.
+        block: Number of consecutive images that are drawn together, wrapping around (the circular block bootstrap of
+            Politis and Romano, 1992); 1 draws single images.
+        random: Source of the choices.
 
     Raises:
         ValueError: If a number is out of range.
@@ -124,7 +125,7 @@ def image_choices(images: int, resamples: int, block: int, random: np.random.Gen
 
 
 def run_choices(runs: int, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Bootstrap choices of runs: `(R, S)` numbers of runs."""
+    """Bootstrap choices of runs: `(R, S)` indices of runs."""
     return random.integers(runs, size=(resamples, runs))
 
 

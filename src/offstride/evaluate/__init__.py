@@ -1,4 +1,4 @@
-"""Data, inference and metrics together: how good a model is, and how good it could be."""
+"""Data, inference and metrics together: scores of models, and upper bounds of them."""
 
 from offstride.evaluate.evaluation import WHOLE, Evaluation, LabelledImages, evaluate, label_map, predicted
 from offstride.evaluate.label_shards import LabelShards, encode_dataset

@@ -51,14 +51,14 @@ def label_map(model: Segmenter, images: Tensor, protocol: InferenceProtocol = WH
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a model is on a data set.
+    """Scores of a model on a data set.
 
     Attributes:
         classes: The classes.
         scores: mIoU, pixel accuracy and scores of each class.
         boundary: Boundary IoU (Cheng et al., CVPR 2021), mean and of each class.
         images: Number of images.
-        seconds: Time for prediction alone.
+        seconds: Time of the predictions alone.
     """
 
     classes: ClassSet
@@ -73,15 +73,16 @@ class Evaluation:
         return self.scores.mean_iou(self.classes.names.index(name) for name in self.classes.thin)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures as JSON can hold them; None where a class is absent."""
-        rows = {}
-        for index, name in enumerate(self.classes.names):
-            rows[name] = {
+        """All figures as values for JSON; None where a class is absent."""
+        rows = {
+            name: {
                 "iou": _number(self.scores.iou[index]),
                 "boundary_iou": _number(self.boundary.iou[index]),
                 "accuracy": _number(self.scores.accuracy[index]),
                 "pixels": int(self.scores.support[index]),
             }
+            for index, name in enumerate(self.classes.names)
+        }
         return {
             "miou": _number(self.scores.miou),
             "boundary_iou": _number(self.boundary.mean),
@@ -138,8 +139,8 @@ def predicted(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Predict every image: its predicted and its true classes, `(1, H, W)` where the model is, and the seconds that the
-    prediction took. For the arguments and errors see `evaluate`.
+    """Predict every image: predicted and true classes, `(1, H, W)` on the device of the model, and the seconds of the
+    prediction. Arguments and errors are those of `evaluate`.
     """
     classes = dataset.classes
     if len(classes) != model.config.classes or (model.classes and model.classes.names != classes.names):

@@ -1,4 +1,4 @@
-"""The label windows of a whole data set, encoded by several processes into files that are read again one at a time."""
+"""The label windows of a data set, encoded by several processes into files that are read back one at a time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ _TENSORS = ("codes", "offsets", "counts", "keys")
 
 
 class LabelShards:
-    """Encoded windows in files; each is read whenever it is asked for.
+    """Encoded windows in files; each file is read on every access.
 
     Attributes:
         paths: The files, in the order of the data set.
-        reused: How many of them were there before.
+        reused: How many of them existed before.
     """
 
     def __init__(self, paths: list[Path], reused: int = 0) -> None:
@@ -33,13 +33,13 @@ class LabelShards:
 
 
 def write_windows(path: Path, windows: LabelWindows) -> None:
-    """Write encoded windows; a `ValueError` when they cannot be written."""
+    """Write encoded windows; raises a `ValueError` if they cannot be written."""
     header = {"scale": windows.scale, "classes": windows.classes}
     write_tensors(path, {name: getattr(windows, name) for name in _TENSORS}, _KEY, header)
 
 
 def read_windows(path: Path) -> LabelWindows:
-    """Read encoded windows; a `ValueError` when there are none."""
+    """Read encoded windows; raises a `ValueError` if there are none."""
     tensors, header = read_tensors(path, _KEY, "label windows")
     try:
         return LabelWindows(header["scale"], header["classes"], *(tensors[name] for name in _TENSORS))
@@ -58,16 +58,16 @@ def encode_dataset(
 ) -> LabelShards:
     """Encode the label windows of a data set, some maps to a file.
 
-    A file that is there already is not made again: an interrupted call goes on where it stopped, and a second fit with
-    other channels reads no labels. The name of a file says which maps it stands for, see `LabelMaps.fingerprint`. The
-    files are the same for any number of workers.
+    Existing files are reused: an interrupted call continues where it stopped, and a second fit with other channels
+    reads no labels. The name of a file identifies its maps, see `LabelMaps.fingerprint`. The files are the same for any
+    number of workers.
 
     Args:
         dataset: Labelled images.
-        folder: Where the files are written.
+        folder: Folder of the files.
         scale: Window r.
-        maps_per_shard: Label maps of a file.
-        workers: Processes that read and encode; 0 for none but this.
+        maps_per_shard: Label maps per file.
+        workers: Processes that read and encode; 0 for this one alone.
         progress: Called with the number of maps done and their total.
 
     Raises:
@@ -87,7 +87,7 @@ def encode_dataset(
 
 
 class _Jobs(Dataset[int]):
-    """Looking up an item writes a file, and gives the number of maps in it."""
+    """Reading an item writes a file, and returns the number of maps in it."""
 
     def __init__(self, maps: LabelMaps, folder: Path, scale: int, maps_per_shard: int) -> None:
         self.maps, self.scale, self.step = maps, scale, maps_per_shard

@@ -1,9 +1,9 @@
 """The learned upper bound of a decoder: "Decoders Matter for Semantic Segmentation" (DUpsampling), Tian et al., CVPR
 2019, §4.1.1 and Table 1, mIoU*.
 
-A light network reads the labels themselves, in place of an image: a 3×3 convolution of stride 2 for each halving of the
-resolution (five for 32, four for 16), then the decoder. How well it gives the labels back, on images that it was not
-trained on, bounds what any network can reach with this decoder at this resolution.
+A light network reads the labels instead of an image: a 3×3 convolution of stride 2 for each halving of the resolution
+(five for 32, four for 16), then the decoder. How well it reproduces the labels of images that it was not trained on
+bounds what any network can reach with this decoder at this resolution.
 
 The paper leaves the width of the convolutions open, and what follows each of them; here it is batch normalisation and
 ReLU. Training is that of the paper (SGD, rate 0.07 with polynomial decay) but for its length, and the temperature is
@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from offstride.data import LabelMaps, SampleSet, SampleStream, TrainingSet, TrainTransform
-from offstride.evaluate.upper_bound import one_hot
-from offstride.field import LogitField, confusion, cross_entropy
+from offstride.data import SampleSet, SampleStream, TrainingSet, TrainTransform
+from offstride.evaluate.upper_bound import check_choice, one_hot, reconstruction_bounds
+from offstride.field import LogitField, cross_entropy
 from offstride.upsamplers import Bilinear, DUpsampling, LabelBasis
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Trained = Literal["bilinear", "dupsampling"]
 
 @dataclass(frozen=True)
 class LabelTraining:
-    """How a label network is trained.
+    """Options of the training of a label network.
 
     Args:
         steps: Iterations; 100,000 in the paper.
@@ -78,11 +78,11 @@ class LabelNetwork(nn.Module):
         scale: Factor r, a power of two.
         decoder: `"dupsampling"`, or `"bilinear"` after a 1×1 classifier.
         widths: See `LabelTraining`.
-        channels: Likewise.
-        basis: What W and the mean window start from; random without one.
+        channels: See `LabelTraining`.
+        basis: Initial W and mean window; random without one.
 
     Raises:
-        ValueError: If an argument is out of its range, or the basis is another one.
+        ValueError: If an argument is out of range, or the basis does not fit.
     """
 
     def __init__(
@@ -98,8 +98,7 @@ class LabelNetwork(nn.Module):
         super().__init__()
         if scale < 2 or scale & (scale - 1):
             raise ValueError(f"scale: expected a power of two from 2 on, got {scale}")
-        if decoder not in get_args(Trained):
-            raise ValueError(f"decoder: expected one of {', '.join(get_args(Trained))}, got {decoder!r}")
+        check_choice("decoder", decoder, get_args(Trained))
         self.classes = classes
         halvings = scale.bit_length() - 1
         outputs = [widths[min(index, len(widths) - 1)] for index in range(halvings)]
@@ -125,7 +124,7 @@ def _halving(inputs: int, outputs: int) -> nn.Module:
 
 @dataclass(frozen=True, eq=False)
 class LearnedBound:
-    """What one trained label network reached.
+    """Result of one trained label network.
 
     Attributes:
         scores: On the validation labels.
@@ -148,17 +147,17 @@ def learned_bound(
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LearnedBound:
-    """Train a `LabelNetwork` and score it; everything random follows from the seed.
+    """Train a `LabelNetwork` and score it; the seed determines all random numbers.
 
     Args:
-        train_set: Whose labels it learns from.
-        val_set: Whose labels it is scored on, whole.
+        train_set: Labels to train on.
+        val_set: Labels to score on, as whole maps.
         decoder: `"dupsampling"` or `"bilinear"`.
         scale: Factor r, a power of two.
-        training: How.
+        training: Options of the training.
         seed: Of weights, order and augmentation.
-        basis: What DUpsampling starts from.
-        device: Where it is trained.
+        basis: Initial basis of DUpsampling.
+        device: Device of the training.
         progress: Called with the number of steps done and their total.
 
     Raises:
@@ -168,49 +167,35 @@ def learned_bound(
         torch.manual_seed(seed)
         shape = {"widths": training.widths, "channels": training.channels, "basis": basis}
         network = LabelNetwork(len(train_set.classes), scale, decoder, **shape).to(device)
-        losses = [
-            loss
-            for step, loss in enumerate(_train(network, train_set, training, seed), 1)
-            if progress(step, training.steps) is None
-        ]
-    return LearnedBound(score_labels(network, val_set), losses)
+        losses = _train(network, train_set, training, seed, progress)
+    return LearnedBound(reconstruction_bounds(val_set, {"": network.eval()}, device=device)[""], losses)
 
 
-@torch.inference_mode()
-def score_labels(network: LabelNetwork, dataset: SampleSet) -> SegmentationScores:
-    """Give every label map to the network, whole, and score what it gives back."""
-    from offstride.metrics import ConfusionMatrix  # torchmetrics takes seconds to import
-
-    network.eval()
-    device = next(network.parameters()).device
-    counts = ConfusionMatrix(len(dataset.classes)).to(device)
-    maps = LabelMaps(dataset)
-    for index in range(len(maps)):
-        labels = maps[index][None].to(device)
-        counts.add(confusion(network(labels), labels))
-    return counts.compute()
-
-
-def _train(network: LabelNetwork, dataset: SampleSet, training: LabelTraining, seed: int) -> Iterator[float]:
+def _train(
+    network: LabelNetwork, dataset: SampleSet, training: LabelTraining, seed: int, progress: Callable[[int, int], None]
+) -> list[float]:
     """Loss of each step."""
     device = next(network.parameters()).device
     optimizer = _optimizer(network, training)
     schedule = LambdaLR(optimizer, lambda step: (1 - step / training.steps) ** 0.9)
     network.train()
-    for labels in islice(_batches(dataset, training, seed), training.steps):
+    losses = []
+    for step, labels in enumerate(islice(_batches(dataset, training, seed), training.steps), 1):
         labels = labels.to(device)
         loss = cross_entropy(network(labels), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        yield loss.item()
+        losses.append(loss.item())
+        progress(step, training.steps)
+    return losses
 
 
 def _optimizer(network: LabelNetwork, training: LabelTraining) -> torch.optim.SGD:
     decaying = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decaying, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    plain = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decaying, "weight_decay": training.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=training.learning_rate, momentum=0.9)
 
 

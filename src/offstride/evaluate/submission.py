@@ -1,4 +1,4 @@
-"""Label maps as test servers take them.
+"""Label maps in the formats of test servers.
 
 | | file of an image | pixel | archive |
 |---|---|---|---|
@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,10 @@ _TAR = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz"}
 
 @dataclass(frozen=True)
 class Submission:
-    """What one test server asks for.
+    """Format of one test server.
 
     Args:
-        classes: Its classes, in the order of a model's; their values are those of the pixels.
+        classes: Its classes, in the order of a model's; their values are written as pixels.
         place: From the stem of an image file to the path of its label map in the archive.
         palette: Whether pixels are indices into the colours of VOC; grey values otherwise.
     """
@@ -55,7 +56,7 @@ class Submission:
             labels: `(H, W)` class indices.
 
         Raises:
-            ValueError: If a label is no class.
+            ValueError: If a label is not a class.
         """
         if labels.ndim != 2 or labels.dtype.kind not in "ui":
             raise ValueError(f"labels: expected integers (H, W), got {labels.dtype} {labels.shape}")
@@ -69,14 +70,6 @@ class Submission:
         return file.getvalue()
 
 
-def _voc_place(name: str) -> str:
-    return f"results/VOC2012/Segmentation/comp6_test_cls/{name}.png"
-
-
-def _ade20k_place(name: str) -> str:
-    return f"{name}.png"
-
-
 def _cityscapes_place(name: str) -> str:
     frame = _CITYSCAPES_NAME.match(name)
     if frame is None:
@@ -85,8 +78,8 @@ def _cityscapes_place(name: str) -> str:
 
 
 SUBMISSIONS = {
-    "voc2012": Submission(VOC, _voc_place, palette=True),
-    "ade20k": Submission(ADE20K_150, _ade20k_place),
+    "voc2012": Submission(VOC, "results/VOC2012/Segmentation/comp6_test_cls/{}.png".format, palette=True),
+    "ade20k": Submission(ADE20K_150, "{}.png".format),
     "cityscapes": Submission(CITYSCAPES_19, _cityscapes_place),
 }
 
@@ -96,7 +89,7 @@ Write = Callable[[str, np.ndarray], None]
 
 @contextmanager
 def open_submission(server: str, path: str | Path, classes: ClassSet | int) -> Iterator[Write]:
-    """Write label maps for a test server; an archive is there whole, or not at all.
+    """Write label maps for a test server; an archive is written atomically.
 
     Example:
         `with open_submission("cityscapes", "results.zip", 19) as write: write("berlin_000000_000019_leftImg8bit", map)`
@@ -104,10 +97,10 @@ def open_submission(server: str, path: str | Path, classes: ClassSet | int) -> I
     Args:
         server: Key of `SUBMISSIONS`.
         path: Archive (`.zip`, `.tar`, `.tar.gz`, `.tgz`), or a folder for any other name.
-        classes: Classes of the model; their number where it does not know their names.
+        classes: Classes of the model, or their number if it has no names for them.
 
     Yields:
-        What is to be called for every image.
+        Function `write(name, labels)`, to be called for every image.
 
     Raises:
         ValueError: If the server is unknown, the model has other classes, an image's name is not one of the server's or
@@ -134,9 +127,8 @@ def _check_classes(server: str, expected: ClassSet, classes: ClassSet | int) -> 
     count = classes if isinstance(classes, int) else len(classes)
     if count != len(expected):
         raise ValueError(f"submission: {server!r} has {len(expected)} classes, the model has {count}")
-    if isinstance(classes, int):
-        return
-    for wanted, name in zip(expected.names, classes.names, strict=True):
+    names = expected.names if isinstance(classes, int) else classes.names
+    for wanted, name in zip(expected.names, names, strict=True):
         if wanted != name:
             raise ValueError(
                 f"submission: expected the classes of {server!r} in their order, got {name!r} for {wanted!r}"
@@ -145,16 +137,18 @@ def _check_classes(server: str, expected: ClassSet, classes: ClassSet | int) -> 
 
 @contextmanager
 def _container(path: Path) -> Iterator[Callable[[str, bytes], None]]:
-    """What files are put into, by their place and their content."""
+    """Function `put(place, content)` that adds a file to the archive or the folder."""
     suffix = next((suffix for suffix in (".zip", *_TAR) if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         yield lambda place, content: _put_in_folder(path / place, content)
         return
-    with (
-        write_whole(path) as temporary,
-        _zip(temporary) if suffix == ".zip" else _tar(temporary, _TAR[suffix]) as put,
-    ):
-        yield put
+    with write_whole(path) as temporary:
+        if suffix == ".zip":
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
+                yield archive.writestr
+        else:
+            with tarfile.open(temporary, _TAR[suffix]) as archive:  # type: ignore[call-overload]
+                yield partial(_put_in_tar, archive)
 
 
 def _put_in_folder(path: Path, content: bytes) -> None:
@@ -162,19 +156,7 @@ def _put_in_folder(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-@contextmanager
-def _zip(path: Path) -> Iterator[Callable[[str, bytes], None]]:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
-        yield archive.writestr
-
-
-@contextmanager
-def _tar(path: Path, mode: str) -> Iterator[Callable[[str, bytes], None]]:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-
-        def put(place: str, content: bytes) -> None:
-            entry = tarfile.TarInfo(place)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-
-        yield put
+def _put_in_tar(archive: tarfile.TarFile, place: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(place)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))

@@ -1,14 +1,14 @@
-"""The direct upper bound of a decoder: labels are brought to a coarse grid and back, and scored against themselves.
+"""The direct upper bound of a decoder: labels are encoded on a coarse grid, decoded, and scored against themselves.
 
-No network that predicts on that grid can say more than the grid holds ("Decoders Matter for Semantic Segmentation",
-Tian et al., CVPR 2019, §4.1.1, asks this of a trained network: see `offstride.evaluate.learned_bound`; here nothing is
-trained). For DUpsampling the code is the best of its length, in squared error; the mean of a window's labels is a
-natural code for bilinear upsampling, not the best there is.
+No network that predicts on that grid can hold more detail ("Decoders Matter for Semantic Segmentation", Tian et al.,
+CVPR 2019, §4.1.1, trains a network to measure this: see `offstride.evaluate.learned_bound`; here nothing is trained).
+For DUpsampling the code is the best of its length, in squared error; for bilinear upsampling the mean of a window's
+labels is a natural code, not the best one.
 
 Shapes: B batch, n classes, r window, C̃ channels of a code, h×w windows, H×W labels.
 
-Convention: windows begin at the first row and column; those that reach beyond the map hold no class there, and what is
-decoded beyond the map is not counted. Ignored pixels are of no class, and not counted either.
+Convention: windows start at the first row and column. Pixels beyond the map and ignored pixels have no class and are
+not counted.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def reconstruction_bound(
     coarse: Coarse = "average",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SegmentationScores:
-    """Scores of labels that went to a grid of windows and back.
+    """Scores of labels that are encoded on a grid of windows and decoded.
 
     Args:
-        dataset: Whose labels.
+        dataset: The labels.
         decoder: A basis, or how coarse labels are interpolated.
         scale: Window r.
         channels: Leading channels of the basis; all by default.
@@ -63,19 +63,21 @@ def reconstruction_bound(
     return reconstruction_bounds(dataset, {"": chosen}, progress=progress)[""]
 
 
+@torch.inference_mode()
 def reconstruction_bounds(
     dataset: SampleSet,
     decoders: Mapping[Key, LabelDecoder],
     *,
+    device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[Key, SegmentationScores]:
-    """The same for many decoders, by `label_decoder`, in one pass over the data."""
+    """Scores for several decoders, see `label_decoder`, in one pass over the data, on a device."""
     from offstride.metrics import ConfusionMatrix  # torchmetrics takes seconds to import
 
-    counts = {key: ConfusionMatrix(len(dataset.classes)) for key in decoders}
+    counts = {key: ConfusionMatrix(len(dataset.classes)).to(device) for key in decoders}
     maps = LabelMaps(dataset)
     for index in range(len(maps)):
-        labels = maps[index][None]
+        labels = maps[index][None].to(device)
         for key, decode in decoders.items():
             field = decode(labels)
             counts[key].add(confusion(field, _padded(labels, field.shape[2:])))
@@ -99,8 +101,8 @@ def label_decoder(
     if scale < 1:
         raise ValueError(f"scale: expected a positive whole number, got {scale}")
     if isinstance(decoder, str):
-        _check_choice("decoder", decoder, get_args(Interpolation))
-        _check_choice("coarse", coarse, get_args(Coarse))
+        check_choice("decoder", decoder, get_args(Interpolation))
+        check_choice("coarse", coarse, get_args(Coarse))
         return partial(_interpolated, scale=scale, classes=classes, interpolation=decoder, coarse=coarse)
     if (decoder.scale, decoder.classes) != (scale, classes):
         given = f"{decoder.scale} and {decoder.classes}"
@@ -108,13 +110,11 @@ def label_decoder(
     return partial(_projected, basis=decoder if channels is None else decoder.first(channels))
 
 
-@torch.no_grad()
 def _projected(labels: Tensor, basis: LabelBasis) -> SubpixelField:
     codes, r = basis.encode(labels), basis.scale
     return basis.decode(codes, (r * codes.shape[2], r * codes.shape[3]))
 
 
-@torch.no_grad()
 def _interpolated(labels: Tensor, scale: int, classes: int, interpolation: Interpolation, coarse: Coarse) -> LogitField:
     h, w = (-(-length // scale) for length in labels.shape[1:])
     whole = _padded(labels, (scale * h, scale * w))
@@ -151,6 +151,7 @@ def class_shares(labels: Tensor, scale: int, classes: int) -> Tensor:
     return (counts / counts.sum(3, keepdim=True).clamp(min=1)).permute(0, 3, 1, 2)
 
 
-def _check_choice(argument: str, value: str, known: Sequence[str]) -> None:
+def check_choice(argument: str, value: str, known: Sequence[str]) -> None:
+    """Raise a `ValueError` that names the argument unless the value is known."""
     if value not in known:
         raise ValueError(f"{argument}: expected one of {', '.join(known)}, got {value!r}")

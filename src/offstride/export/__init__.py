@@ -3,8 +3,14 @@
 from offstride.export.deployable import Input, Output
 from offstride.export.info import ExportInfo
 from offstride.export.onnx_file import export_onnx, write_onnx
-from offstride.export.program import Dynamic, Exported, export_program, shortest_side
-from offstride.export.program_file import export_torch, write_program
+from offstride.export.program import (
+    Dynamic,
+    Exported,
+    export_program,
+    export_torch,
+    shortest_side,
+    write_program,
+)
 from offstride.export.runtime import ExportedModel, load_exported
 from offstride.upsamplers.render import render
 

@@ -1,4 +1,4 @@
-"""What becomes a graph: a model with what comes before and after it in deployment.
+"""The module that becomes a graph: a model with normalisation and argmax.
 
 Shapes: B batch, C classes, H×W image.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from offstride.models import Segmenter
+from offstride.ops.labels import label_dtype
 from offstride.upsamplers.render import render
 
 Input = Literal["normalised", "image", "image-nchw"]
@@ -16,17 +17,17 @@ Input = Literal["normalised", "image", "image-nchw"]
 normalises itself, in 0 … 255, `(B, H, W, 3)` or `(B, 3, H, W)` uint8."""
 
 Output = Literal["labels", "scores"]
-"""What a file gives: `(B, H, W)` classes, uint8 up to 256 of them and int64 above; or `(B, C, H, W)` float32 scores
+"""What a file returns: `(B, H, W)` classes, uint8 up to 256 of them and int64 above; or `(B, C, H, W)` float32 scores
 before any softmax."""
 
 
 class Deployable(nn.Module):
-    """A model behind its normalisation and before its argmax.
+    """Normalisation, model and argmax in one module.
 
     Args:
         model: In evaluation mode.
         input: What is read.
-        output: What is given.
+        output: What is returned.
     """
 
     factor: Tensor
@@ -44,7 +45,7 @@ class Deployable(nn.Module):
         scores = render(self.model.field(self._normalised(images)))
         if self.output == "scores":
             return scores
-        return scores.argmax(1).to(torch.uint8 if scores.shape[1] <= 256 else torch.int64)
+        return scores.argmax(1).to(label_dtype(scores.shape[1]))
 
     def _normalised(self, images: Tensor) -> Tensor:
         if self.input == "normalised":
@@ -54,7 +55,7 @@ class Deployable(nn.Module):
         return images.float() * self.factor - self.shift
 
     def example(self, batch: int, size: tuple[int, int]) -> Tensor:
-        """Images of a size, of the kind that is read."""
+        """Zero images of a size, in the form that is read."""
         H, W = size
         if self.input == "normalised":
             return torch.zeros(batch, 3, H, W)

@@ -1,4 +1,4 @@
-"""What an exported file says about itself: all that is needed to use it without this library, as JSON."""
+"""The description in an exported file, as JSON: all that is needed to use the file without this library."""
 
 import json
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Any, Self, get_args
 from offstride import __version__
 from offstride.data.catalog import ClassSet
 from offstride.export.deployable import Input, Output
-from offstride.models import ModelConfig, Segmenter
+from offstride.models import ModelConfig
 from offstride.ops.labels import IGNORE_INDEX
 
 KEY = "offstride"
-"""Name under which files keep it."""
+"""Key of the description in a file."""
 
 FORMAT_VERSION = 1
 
@@ -24,7 +24,7 @@ class ExportInfo:
         config: The model, with the mean and deviation that images are normalised by.
         classes: Names and colours of the classes, if known.
         input: What it reads.
-        output: What it gives.
+        output: What it returns.
         size: The only (H, W) that it takes; None for any.
         least: Shortest side that it takes, in pixels.
         batch: Number of images that it takes at a time; None for any.
@@ -38,23 +38,9 @@ class ExportInfo:
     least: int
     batch: int | None
 
-    @classmethod
-    def of(
-        cls,
-        model: Segmenter,
-        input: Input,
-        output: Output,
-        size: tuple[int, int] | None,
-        least: int,
-        batch: int | None,
-    ) -> Self:
-        """Describe a model."""
-        return cls(model.config, model.classes, input, output, size, least, batch)
-
     def to_json(self) -> str:
         """One line of JSON."""
         config = self.config
-        classes = self.classes and self.classes.to_dict()
         return json.dumps(
             {
                 "format_version": FORMAT_VERSION,
@@ -69,7 +55,7 @@ class ExportInfo:
                 "origin": config.upsampler_options.get("origin", "center"),
                 "output_stride": config.output_stride,
                 "ignore_index": IGNORE_INDEX,
-                "classes": classes,
+                "classes": self.classes and self.classes.to_dict(),
                 "config": config.to_dict(),
             }
         )

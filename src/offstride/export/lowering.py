@@ -1,4 +1,4 @@
-"""Operators that the formats lack, by those that they have."""
+"""Decompositions of operators that the file formats lack."""
 
 import math
 import operator
@@ -48,25 +48,14 @@ def _divide_in_integers(node: Node) -> None:
 
 
 def deformable_convolution(
-    values: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    bias: Tensor,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    groups: int,
-    offset_groups: int,
-    use_mask: bool,
+    values: Tensor, weight: Tensor, offset: Tensor, mask: Tensor, bias: Tensor, *options: int
 ) -> Tensor:
     """`torchvision.ops.deform_conv2d`: all taps are read by one `grid_sample`, one grid below the other, then mixed.
 
     Shapes: values (B, C, h, w), weight (D, C / groups, K, L), offset (B, 2·G·K·L, R, S), mask (B, G·K·L, R, S).
+    Options: strides, paddings and dilations, each vertical and horizontal; groups, offset groups G, whether to mask.
     """
+    stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups, offset_groups, use_mask = options
     K, L = weight.shape[2:]
     B, C, h, w = values.shape
     G, (R, S) = offset_groups, offset.shape[2:]

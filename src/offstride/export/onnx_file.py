@@ -2,15 +2,16 @@
 
 import re
 import warnings
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from offstride.export.deployable import Input, Output
-from offstride.export.files import optional, write_output
 from offstride.export.info import KEY, ExportInfo
-from offstride.export.program import Dynamic, Exported, export_program
+from offstride.export.program import Dynamic, Exported, export_program, write_output
 from offstride.models import Segmenter
 
 OLDEST_OPSET = 18
@@ -32,12 +33,12 @@ def export_onnx(
     """Write a model as an ONNX file: input `images`, output `labels` or `scores`.
 
     Args:
-        model: On the CPU; its mode is left as it is.
-        path: File to write: whole, or not at all.
-        size: (H, W) of images; where sizes are left open, only an example.
-        dynamic: What is left open: `"all"`, `"batch"` or `"none"`.
+        model: On the CPU; its mode is not changed.
+        path: File to write; it is written atomically.
+        size: (H, W) of images; only an example if sizes may vary.
+        dynamic: Which axes may vary: `"all"`, `"batch"` or `"none"`.
         input: What the file reads, see `Input`.
-        output: What the file gives, see `Output`.
+        output: What the file returns, see `Output`.
         opset: Version of ONNX's operators, 18 or later.
 
     Returns:
@@ -47,15 +48,15 @@ def export_onnx(
         ValueError: If an argument is out of range, the model cannot be a graph for these sizes, ONNX is not installed
             or the file cannot be written.
     """
-    onnx = _packages(opset)
+    _packages(opset)  # fails before the model runs
     exported = export_program(model, size=size, dynamic=dynamic, input=input, output=output)
-    write_onnx(exported, Path(path), opset, onnx)
+    write_onnx(exported, Path(path), opset)
     return exported.info
 
 
-def write_onnx(exported: Exported, path: Path, opset: int = DEFAULT_OPSET, onnx: Any = None) -> None:
+def write_onnx(exported: Exported, path: Path, opset: int = DEFAULT_OPSET) -> None:
     """Write a graph that `export_program` made, see `export_onnx`."""
-    onnx = onnx or _packages(opset)
+    onnx = _packages(opset)
     proto = _converted(exported, opset)
     onnx.helper.set_model_props(proto, {KEY: exported.info.to_json()})
     _check(proto, onnx)
@@ -63,7 +64,7 @@ def write_onnx(exported: Exported, path: Path, opset: int = DEFAULT_OPSET, onnx:
 
 
 def _packages(opset: int) -> Any:
-    """The package onnx, which with onnxscript is there; it knows the opset."""
+    """The package onnx. Raises a `ValueError` if it or onnxscript is missing, or does not know the opset."""
     onnx = optional("onnx")
     optional("onnxscript")
     newest = onnx.defs.onnx_opset_version()
@@ -72,10 +73,22 @@ def _packages(opset: int) -> Any:
     return onnx
 
 
+def optional(name: str) -> ModuleType:
+    """A package of the extra `export`.
+
+    Raises:
+        ValueError: If it is not installed, with the command that does so.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{name} is not installed, which ONNX files need: pip install 'offstride[export]'") from error
+
+
 def _converted(exported: Exported, opset: int) -> Any:
-    """The graph as ONNX's message, without the traces of how it came about."""
+    """The graph as a message of ONNX, without metadata of the conversion."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of packages among themselves
+        warnings.simplefilter("ignore")  # from inside the packages
         try:
             written = torch.onnx.export(
                 exported.program,
@@ -102,7 +115,7 @@ def _converted(exported: Exported, opset: int) -> Any:
 
 
 def _name_axes(graph: Any, input: Input) -> None:
-    """Open axes are called batch, height and width, in place of the names of torch's symbols."""
+    """Name open axes batch, height and width, not by torch's symbols."""
     sides = ("batch", "height", "width", None) if input == "image" else ("batch", None, "height", "width")
     axes = zip(graph.input[0].type.tensor_type.shape.dim, sides, strict=True)
     names = {axis.dim_param: name for axis, name in axes if axis.dim_param and name}

@@ -14,21 +14,21 @@ import torch
 from torch import Tensor
 
 from offstride.data.catalog import ClassSet
-from offstride.export.files import optional
 from offstride.export.info import KEY, ExportInfo
-from offstride.export.program_file import ENTRY
+from offstride.export.onnx_file import optional
+from offstride.export.program import ENTRY
 from offstride.field import DenseField, LogitField
 from offstride.models import ModelConfig
 
 Run = Callable[[Tensor], Tensor]
-"""From what a file reads to what it gives, both on the CPU."""
+"""From the input of a file to its output, both on the CPU."""
 
 SUFFIXES = (".onnx", ".pt2")
 
 
 @dataclass(frozen=True, eq=False)
 class LabelField(LogitField):
-    """Labels without scores: all that a file with the argmax inside gives.
+    """Labels without scores, from a file that contains the argmax.
 
     Args:
         labels: `(B, H, W)` classes.
@@ -61,12 +61,11 @@ class ExportedModel:
     """A file that `export_onnx` or `export_torch` wrote, ready to run on the CPU (ONNX also on a GPU).
 
     Args:
-        info: Its description.
+        info: Its description, also an attribute.
         run: Runs it.
 
     Attributes:
-        info: Its description.
-        device: Where images are expected.
+        device: Device of the images.
     """
 
     device = torch.device("cpu")
@@ -98,15 +97,15 @@ class ExportedModel:
         """Scores, or labels alone, as a field of shape `(B, C, H, W)`.
 
         Args:
-            images: `(B, 3, H, W)`, normalised by `mean` and `std`, whatever the file reads: where that is pixels, they
-                are found again and rounded to whole numbers.
+            images: `(B, 3, H, W)`, normalised by `mean` and `std`. If the file reads pixels, they are computed from
+                these and rounded to whole numbers.
 
         Raises:
             ValueError: If the file does not take images of this size.
         """
         self._check(images)
         entering = self._entering(images)
-        # a file for one image at a time gets one at a time
+        # a file for one image at a time gets them one by one
         parts = [entering] if self.info.batch is None else entering.split(self.info.batch)
         output = torch.cat([self._run(part) for part in parts])
         return DenseField(output) if self.info.output == "scores" else LabelField(output, self.config.classes)
@@ -133,15 +132,15 @@ class ExportedModel:
 def load_exported(path: str | Path, *, device: torch.device | str = "cpu", threads: int | None = None) -> ExportedModel:
     """Open an exported file.
 
-    ONNX files run no code of their own. Those of `torch.export` are read with pickle: open none that you do not trust.
+    ONNX files run no code of their own. Those of `torch.export` are read with pickle: open only files that you trust.
 
     Args:
         path: `.onnx` or `.pt2` file.
-        device: Where an ONNX file runs; images come from the CPU in any case.
-        threads: For ONNX Runtime; by default as many as torch has.
+        device: Where an ONNX file runs; images are on the CPU in any case.
+        threads: For ONNX Runtime; by default those of torch.
 
     Raises:
-        ValueError: If it is no such file, not one of Offstride, or the package that runs it is not installed.
+        ValueError: If it is no such file, was not written by Offstride, or the package that runs it is not installed.
     """
     path, device = Path(path), torch.device(device)
     if path.suffix not in SUFFIXES:
@@ -159,7 +158,7 @@ def _open_onnx(path: Path, device: torch.device, threads: int) -> ExportedModel:
     content = path.read_bytes()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # what is wrong is raised
+    options.log_severity_level = 3  # errors are raised
     try:
         session = runtime.InferenceSession(content, options, providers=_providers(runtime, device))
     except Exception as error:  # its errors have no common class
@@ -192,7 +191,7 @@ def _open_program(path: Path, device: torch.device) -> ExportedModel:
     if not zipfile.is_zipfile(path):
         raise ValueError("expected a file of torch.export")
     texts = {ENTRY: ""}
-    logging.getLogger("torch.export").setLevel(logging.ERROR)  # tells at length what is raised below
+    logging.getLogger("torch.export").setLevel(logging.ERROR)  # repeats at length the error below
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

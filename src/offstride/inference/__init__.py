@@ -1,10 +1,9 @@
-"""Prediction with any callable, our models or those of other libraries: whole images, sliding windows, several scales,
+"""Prediction with any callable, a model of this or another library: whole images, sliding windows, several scales,
 mirror images.
 """
 
 from offstride.inference.averaged import Averaged
-from offstride.inference.images import predict_pixels
-from offstride.inference.pixels import pixel_reader
+from offstride.inference.images import pixel_reader, predict_pixels
 from offstride.inference.protocol import InferenceProtocol
 from offstride.inference.scales import (
     DEEPLABV3_SCALES,
@@ -13,9 +12,8 @@ from offstride.inference.scales import (
     predict_averaged,
     scaled_size,
 )
-from offstride.inference.scores import scores_of
 from offstride.inference.sliding import label_sliding, predict_sliding
-from offstride.inference.whole import predict_whole
+from offstride.inference.whole import predict_whole, scores_of
 
 __all__ = [
     "DEEPLABV3_SCALES",

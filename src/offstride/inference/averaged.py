@@ -7,12 +7,13 @@ from torch import Tensor
 
 from offstride.field import LogitField
 from offstride.ops.grid import coordinate_dtype
+from offstride.ops.labels import label_dtype
 
 
 @dataclass(frozen=True, eq=False)
 class Averaged(LogitField):
-    """Averaged class probabilities of every pixel. What it renders are their logarithms, so labels, confidences, losses
-    and confusion counts of a field are those of the average.
+    """Averaged class probabilities of every pixel. It renders their logarithms, so that labels, confidences, losses and
+    confusion counts are those of the average.
 
     Args:
         probabilities: `(B, C, H, W)`, which add up to 1 over the classes.
@@ -33,7 +34,7 @@ class Averaged(LogitField):
         return band.clamp_min(torch.finfo(band.dtype).tiny).log()
 
     def label_map(self) -> Tensor:
-        dtype = torch.uint8 if self.shape[1] <= 256 else torch.int64
+        dtype = label_dtype(self.shape[1])
         return torch.cat([self._band(*band).argmax(1).to(dtype) for band in self.bands()], 1)
 
     def confidence(self) -> Tensor:

@@ -1,15 +1,25 @@
 """Labels of one image from its pixels, as `Segmenter.predict` and `offstride predict` give them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from offstride.field import LogitField, argmax, confidence
-from offstride.inference.pixels import Pixels, pixel_reader
 from offstride.inference.protocol import InferenceProtocol
-from offstride.inference.sliding import predict_bands
+from offstride.inference.sliding import Read, predict_bands
+from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, check_statistics, normalize
+
+
+class Pixels(Protocol):
+    """An `(H, W, 3)` uint8 array, or an object that is sliced like one, such as `offstride.data.ImageWindows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: Any, /) -> np.ndarray: ...
 
 
 class ImageModel(Protocol):
@@ -31,19 +41,18 @@ class ImageModel(Protocol):
 def predict_pixels(
     model: ImageModel, pixels: Pixels, protocol: InferenceProtocol, *, confidences: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Labels of an image, and how sure the model is of them.
+    """Labels of an image, and the confidence of the model in them.
 
-    Windows of an image of its own size are read and predicted one by one, so that neither it nor its scores need fit
-    into memory.
+    At a single scale, windows are read and predicted one by one: neither the image nor its scores need fit into memory.
 
     Args:
         model: In evaluation mode.
-        pixels: `(H, W, 3)` uint8, RGB; an array or what can be sliced like one.
+        pixels: `(H, W, 3)` uint8, RGB; an array, or an object that is sliced like one.
         protocol: How images are predicted.
-        confidences: Give the probabilities of the labels, too.
+        confidences: Also return the probabilities of the labels.
 
     Returns:
-        `(H, W)` labels, uint8 up to 256 classes and int64 above, and `(H, W)` probabilities if asked for, on the CPU.
+        `(H, W)` labels, uint8 up to 256 classes and int64 above, and `(H, W)` probabilities or None, on the CPU.
 
     Raises:
         ValueError: If the pixels have another shape or cannot be read.
@@ -68,7 +77,7 @@ def predict_pixels(
 
 
 def _stacked(bands: Iterable[Sequence[Tensor]], size: tuple[int, int]) -> list[Tensor]:
-    """Bands of several maps below each other, on the CPU; each is let go as soon as it is copied."""
+    """Maps on the CPU, from bands below each other; each band is freed as soon as it is copied."""
     maps: list[Tensor] = []
     row = 0
     for band in bands:
@@ -77,3 +86,34 @@ def _stacked(bands: Iterable[Sequence[Tensor]], size: tuple[int, int]) -> list[T
             whole[row : row + len(part)] = part
         row += len(band[0])
     return maps
+
+
+def pixel_reader(
+    pixels: Pixels,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    device: torch.device | str = "cpu",
+) -> Read:
+    """A reader for `label_sliding`, which copies and normalises only the parts of the image that are read.
+
+    Args:
+        pixels: `(H, W, 3)` uint8, RGB; a memory-mapped array (`np.load(path, mmap_mode="r")`) is read from disk.
+        mean: Mean of each colour channel, in 0 … 1 units.
+        std: Standard deviation of each colour channel, in 0 … 1 units.
+        device: Device of the model.
+
+    Returns:
+        From rows and columns to a `(3, h, w)` float32 tensor.
+
+    Raises:
+        ValueError: If the array has another shape, or mean and deviation are not three numbers each.
+    """
+    if len(pixels.shape) != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels: expected (H, W, 3), got {tuple(pixels.shape)}")
+    check_statistics(mean, std)
+
+    def read(rows: slice, columns: slice) -> Tensor:
+        part = torch.from_numpy(np.array(pixels[rows, columns])).permute(2, 0, 1)
+        return normalize(part, mean, std).to(device)
+
+    return read

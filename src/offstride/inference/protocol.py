@@ -1,4 +1,4 @@
-"""Inference options, in plain values: what recipes, evaluation and the command line pass on."""
+"""Inference options as plain values, for recipes, evaluation and the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,21 +7,19 @@ from torch import Tensor
 
 from offstride.field import LogitField
 from offstride.inference.scales import check_scales, predict_averaged
-from offstride.inference.scores import Predict
-from offstride.inference.views import Reduce, check_reduce
-from offstride.inference.whole import predict_whole
+from offstride.inference.whole import Predict, Reduce, check_reduce, predict_whole
 from offstride.inference.windows import check_windows
 
 
 @dataclass(frozen=True)
 class InferenceProtocol:
-    """Whole images as they are, or an average of predictions; see `predict_averaged`.
+    """Inference options: predict whole images, or average over scales, windows and mirror images (`predict_averaged`).
 
     Args:
         scales: Factors of the image's size.
-        flip: Predict the mirror image, too.
+        flip: Also predict the mirror image.
         window: (h, w) of sliding windows; None predicts images whole.
-        overlap: Share of a window that the next one sees again.
+        overlap: Share of a window that overlaps with the next one.
         base: Length that the image's longer side has at scale 1; by default the image's own.
         reduce: What is averaged.
 
@@ -56,26 +54,17 @@ class InferenceProtocol:
 
     @property
     def in_windows(self) -> bool:
-        """Whether images are read window by window: at their own size they need not fit into memory."""
+        """Whether images are read window by window, so that they need not fit into memory."""
         return self.window is not None and self.single_scale
 
     def field(self, predict: Predict, images: Tensor) -> LogitField:
-        """Predict `(B, 3, H, W)` images: a field of shape `(B, C, H, W)`; a plain protocol keeps the model's own."""
+        """Predict `(B, 3, H, W)` images: a field of shape `(B, C, H, W)`; a plain protocol returns the model's own."""
         if self.plain:
             return predict_whole(predict, images)
-        return predict_averaged(
-            predict,
-            images,
-            scales=self.scales,
-            flip=self.flip,
-            window=self.window,
-            overlap=self.overlap,
-            base=self.base,
-            reduce=self.reduce,
-        )
+        return predict_averaged(predict, images, **vars(self))
 
     def __str__(self) -> str:
-        """A few words for a table's title; nothing for a plain protocol."""
+        """Short text for the title of a table; empty for a plain protocol."""
         parts = [] if tuple(self.scales) == (1,) else ["scales " + " ".join(f"{scale:g}" for scale in self.scales)]
         parts += [f"longer side {self.base}"] if self.base is not None else []
         parts += ["flip"] if self.flip else []

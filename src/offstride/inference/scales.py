@@ -6,16 +6,16 @@ Images are resized bilinearly with the pixel centres of `interpolate(align_corne
 they become smaller, as in training. Predictions come back to the size of the image bilinearly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from offstride.field import DenseField
 from offstride.inference.averaged import Averaged
-from offstride.inference.scores import Predict
 from offstride.inference.sliding import averaged, sliding_mean
-from offstride.inference.views import Reduce, check_reduce, look_at
+from offstride.inference.whole import Predict, Reduce, Rows, check_reduce, predict_mirrored
 from offstride.inference.windows import check_windows
 from offstride.ops.grid import coordinate_dtype, source_rows
 from offstride.ops.interpolate import bilinear_rows
@@ -71,9 +71,9 @@ def predict_averaged(
         predict: From `(B, 3, h, w)` images to a field or to scores, see `scores_of`. Fields are rendered in bands.
         images: `(B, 3, H, W)`, normalised.
         scales: Factors of the image's size; see `DEEPLABV3_SCALES`, `ENCNET_SCALES`, `GFF_SCALES`.
-        flip: Predict the mirror image, too; with windows that of every window.
+        flip: Also predict the mirror image; with windows that of every window.
         window: (h, w) of sliding windows in pixels of the scaled image, see `predict_sliding`; None predicts it whole.
-        overlap: Share of a window that the next one sees again.
+        overlap: Share of a window that overlaps with the next one.
         base: Length that the image's longer side has at scale 1; by default the image's own.
         reduce: What is averaged: `"probabilities"`, or `"scores"`, of which the softmax is taken last.
 
@@ -92,10 +92,10 @@ def predict_averaged(
     for scale in scales:
         scaled = _resized(images, scaled_size(size, scale, base))
         if window is None:
-            rows = look_at(predict, scaled, flip=flip, reduce=reduce).rows
+            rows = predict_mirrored(predict, scaled, flip=flip, reduce=reduce)
         else:
             mean = sliding_mean(predict, scaled, window=window, overlap=overlap, flip=flip, reduce=reduce)
-            rows = _rows_of(mean)
+            rows = DenseField(mean).rows
         total = _added(total, rows, scaled.shape[2], size)
     assert total is not None  # there is a scale
     return averaged(total / len(scales), reduce)
@@ -108,17 +108,10 @@ def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(precise, size, mode="bilinear", align_corners=False, antialias=True).to(images.dtype)
 
 
-def _rows_of(values: Tensor) -> Callable[[int, int], Tensor]:
-    return lambda start, stop: values[:, :, start:stop]
-
-
-def _added(total: Tensor | None, rows: Callable[[int, int], Tensor], height: int, size: tuple[int, int]) -> Tensor:
-    """Add a prediction, of which rows can be had, to a total of another size; without a total it is the first part.
-
-    Only a band of the prediction is rendered at a time.
-    """
+def _added(total: Tensor | None, rows: Rows, height: int, size: tuple[int, int]) -> Tensor:
+    """Add a prediction of some height, rendered in bands, to a total of another size, or to zeros if there is none."""
     if total is None:
-        first_row = rows(0, 1)  # tells the number of classes and the type
+        first_row = rows(0, 1)  # has the number of classes and the type
         total = first_row.new_zeros(*first_row.shape[:2], *size)
     for start, stop in Averaged(total).bands():
         first, last = source_rows((start, stop), size[0], height, "center")

@@ -1,4 +1,4 @@
-"""Where the windows of a sliding prediction lie, and the average over them in tiles that are done early.
+"""The windows of a sliding prediction, and the average over them in tiles, each as soon as it is complete.
 
 Shapes: image H×W, window h×w. B batch, C classes.
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Look = Callable[[int, int], Tensor]
-"""From the top and left of a window to what is averaged there: a new `(B, C, h, w)` tensor."""
+"""From the top and left of a window to its prediction: a new `(B, C, h, w)` tensor."""
 
 
 def check_windows(window: tuple[int, int], overlap: float) -> None:
@@ -27,7 +27,7 @@ def check_windows(window: tuple[int, int], overlap: float) -> None:
 
 
 def window_stride(window: int, overlap: float) -> int:
-    """Pixels from one window to the next: at least one."""
+    """Pixels from one window to the next, at least one."""
     return max(1, window - int(window * overlap + 1e-6))  # 1e-6: 0.29 * 100 is 28.999…, and means 29 pixels
 
 
@@ -43,7 +43,7 @@ class Grid:
     Args:
         size: (H, W) of the image.
         window: (h, w) of a window, at most that of the image.
-        overlap: Share of a window that the next one sees again.
+        overlap: Share of a window that overlaps with the next one.
     """
 
     size: tuple[int, int]
@@ -62,27 +62,21 @@ class Grid:
 
     @property
     def waiting(self) -> int:
-        """Rows of a window that the next ones still add to."""
+        """Rows of a window that the windows below still add to."""
         return self.window[0] - window_stride(self.window[0], self.overlap)
 
     def sweeps(self) -> Iterator[tuple[list[int], int]]:
         """Tops of the windows that are predicted in one sweep from left to right, and the rows that are done after it.
 
-        The last two rows of windows may lie almost upon each other. They share a sweep: nothing of their size waits.
+        The last two rows of windows may overlap almost entirely. They share a sweep, so that little has to wait.
         """
         *singles, last = pairwise(self.tops) if len(self.tops) > 1 else [(self.tops[0], self.tops[0])]
         for top, following in singles:
             yield [top], following - top
         yield sorted(set(last)), self.size[0] - last[0]
 
-    def columns(self) -> Iterator[tuple[int, int]]:
-        """Lefts of the windows of a sweep, and the columns that are done after each."""
-        yield from ((left, following - left) for left, following in pairwise([*self.lefts, self.size[1]]))
-
     def counts(self) -> tuple[Tensor, Tensor]:
-        """How many windows cover each row, `(H,)`, and each column, `(W,)`; a pixel is covered by as many as their
-        product.
-        """
+        """How many windows cover each row, `(H,)`, and each column, `(W,)`; their product is that of a pixel."""
         return _covering(self.tops, self.window[0]), _covering(self.lefts, self.window[1])
 
 
@@ -97,7 +91,7 @@ class Tile(NamedTuple):
 def tiles(look: Look, grid: Grid) -> Iterator[Tile]:
     """Means over all windows, in tiles that cover the image from left to right and top to bottom.
 
-    Besides one window only the rows that wait for the windows below are held: the overlap times the image's width.
+    Memory holds one window and the rows that wait for the windows below: the overlap times the image's width.
     """
     waiting: Tensor | None = None
     of_rows, of_columns = grid.counts()
@@ -115,9 +109,10 @@ def tiles(look: Look, grid: Grid) -> Iterator[Tile]:
 
 
 def _summed(look: Look, grid: Grid, tops: list[int]) -> Iterator[tuple[int, Tensor]]:
-    """Sums over the windows of a sweep, in pieces as wide as is done: `(B, C, all rows of the sweep, c)`."""
+    """Sums over the windows of a sweep, in complete pieces: left column and `(B, C, all rows of the sweep, c)`."""
     waiting: Tensor | None = None
-    for left, done in grid.columns():
+    for left, following in pairwise([*grid.lefts, grid.size[1]]):
+        done = following - left
         sums = _stacked([look(top, left) for top in tops], tops)
         if waiting is not None:
             sums[..., : waiting.shape[3]] += waiting

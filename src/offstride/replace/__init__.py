@@ -1,4 +1,4 @@
-"""Learned upsampling in the models of others: torchvision, segmentation_models_pytorch, transformers, or any model
+"""Learned upsampling in models of other libraries: torchvision, segmentation_models_pytorch, transformers, or any model
 whose classifier and interpolation are modules.
 """
 

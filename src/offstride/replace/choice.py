@@ -1,4 +1,4 @@
-"""The upsampler that replaces an interpolation: its options follow from the model, unless they are given."""
+"""The upsampler that replaces an interpolation: options that are not given follow from the model."""
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -13,8 +13,8 @@ from offstride.upsamplers import UPSAMPLERS, Upsampler
 
 
 class Sizes(NamedTuple):
-    """Measured on the example: strides of the coarse scores in pixels of the image and of the model's output, and the
-    channels of images.
+    """Measured on the example: stride of the coarse scores in pixels of the image, factor from them to the model's
+    output, and channels of images.
     """
 
     stride: int
@@ -24,7 +24,7 @@ class Sizes(NamedTuple):
 
 def whole_ratio(fine: Sequence[int], coarse: Sequence[int]) -> int:
     """The stride between two grids `(H, W)`: the power of two that leads from one to the other, rounded up or down as
-    networks do, or else what is nearest to their ratio.
+    networks do, or else the nearest whole ratio.
     """
     pairs = list(zip(fine, coarse, strict=True))
     for stride in (2**i for i in range(8)):
@@ -47,7 +47,7 @@ def choose(
         return upsampler, {}
     if upsampler not in UPSAMPLERS:
         raise ValueError(f"upsampler: expected one of {', '.join(UPSAMPLERS)}, got {upsampler!r}")
-    settings = start_options(upsampler, options, anatomy.origin, anatomy.classes, sizes.factor)
+    settings = start_options(upsampler, options, anatomy.interpolation.origin, anatomy.classes, sizes.factor)
     features = FeatureInfo(anatomy.features, sizes.stride, anatomy.classifier)
     levels = guide_levels(sizes.channels, features)
     known = {"in_channels": anatomy.features, "classes": anatomy.classes, "levels": levels}

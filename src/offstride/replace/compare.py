@@ -25,35 +25,33 @@ class Difference(NamedTuple):
     rounding: bool
 
 
-def original_outputs(model: nn.Module, images: Tensor, coarse: bool) -> Outputs:
-    """Of an original model; also with its scores interpolated, where it returns coarse ones."""
+def outputs(model: nn.Module, images: Tensor, coarse: bool) -> Outputs:
+    """Of an original or a replaced model; one that returns coarse scores also has `scores` at the size of the image."""
     output = model(images)
     tensors = dict(_tensors(output, "output"))
-    return Outputs(type(output), tensors | ({"scores": interpolated(output.logits, images)} if coarse else {}))
-
-
-def replaced_outputs(model: ReplacedModel, images: Tensor) -> Outputs:
-    """Of a replaced model."""
-    output = model(images)
-    tensors = dict(_tensors(output, "output"))
-    return Outputs(type(output), tensors | ({"scores": model.field(images).dense()} if model.coarse else {}))
+    if coarse:
+        replaced = isinstance(model, ReplacedModel)
+        tensors["scores"] = model.field(images).dense() if replaced else interpolated(output.logits, images)
+    return Outputs(type(output), tensors)
 
 
 def compare(expected: Outputs, actual: Outputs) -> Difference:
-    """Raise a `ValueError` that says what differs unless names, types and shapes are the same; the difference of values
-    otherwise.
+    """The difference of values.
+
+    Raises:
+        ValueError: If names, types or shapes differ.
     """
     if expected.kind is not actual.kind:
         raise ValueError(f"returns {expected.kind.__name__}, and {actual.kind.__name__} without its interpolation")
-    shapes = [{name: tuple(tensor.shape) for name, tensor in each.tensors.items()} for each in (expected, actual)]
+    shapes = [{name: tuple(tensor.shape) for name, tensor in side.tensors.items()} for side in (expected, actual)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"returns {shapes[0]}, and {shapes[1]} without its interpolation")
     differences = [_difference(tensor, actual.tensors[name]) for name, tensor in expected.tensors.items()]
-    return Difference(max(each.largest for each in differences), all(each.rounding for each in differences))
+    return Difference(max(one.largest for one in differences), all(one.rounding for one in differences))
 
 
 def _difference(expected: Tensor, actual: Tensor) -> Difference:
-    """Rounding is measured by the type of the numbers and by how much they vary: a large constant hides nothing."""
+    """Rounding is relative to the precision of the type and to the spread of values: a large constant hides nothing."""
     expected, actual, eps = expected.double(), actual.double(), torch.finfo(expected.dtype).eps
     spread = (expected - expected.mean(tuple(range(2, expected.ndim)), keepdim=True)).abs().max()
     largest = (expected - actual).abs().max()
@@ -76,7 +74,7 @@ def _tensors(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode and without gradients; each module as it was afterwards."""
+    """The model in evaluation mode and without gradients; afterwards each module gets its own mode back."""
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():

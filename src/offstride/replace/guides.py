@@ -1,7 +1,7 @@
-"""Finer maps for upsamplers that look at them, whatever the model: the image itself, folded to a coarser grid."""
+"""Finer maps for upsamplers that read them, in any model: the image itself, folded to a coarser grid."""
 
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +12,7 @@ STRIDES = (1, 2, 4, 8)
 
 
 def guide_levels(channels: int, features: FeatureInfo) -> list[FeatureInfo]:
-    """What a `FoldedImage` of an image with some channels holds, finest first, and the features of the classifier."""
+    """Levels of a `FoldedImage`, finest first: the image of so many channels, then the features of the classifier."""
     return [
         *(FeatureInfo(channels * s * s, s, f"image at stride {s}") for s in STRIDES if features.stride % s == 0),
         features,
@@ -20,8 +20,8 @@ def guide_levels(channels: int, features: FeatureInfo) -> list[FeatureInfo]:
 
 
 class FoldedImage(Sequence[Tensor]):
-    """The image at the strides of `guide_levels`: s×s pixels are the channels of one, so that a 1×1 convolution there
-    is a patch embedding. Sizes that do not divide repeat the edge. A level is folded when it is asked for.
+    """The image at the strides of `guide_levels`: s×s pixels become the channels of one, so that a 1×1 convolution
+    there is a patch embedding. Sizes that do not divide repeat the edge. A level is folded when it is read.
 
     Args:
         image: `(B, 3, H, W)`.
@@ -36,20 +36,12 @@ class FoldedImage(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self.strides) + 1
 
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
-    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        return self.features if place == len(self.strides) else self._folded(self.strides[place])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def _folded(self, stride: int) -> Tensor:
-        H, W = self.image.shape[2:]
+        if place == len(self.strides):
+            return self.features
+        stride, (H, W) = self.strides[place], self.image.shape[2:]
         padded = F.pad(self.image, (0, -W % stride, 0, -H % stride), mode="replicate")
         return F.pixel_unshuffle(padded, stride).to(self.features.dtype)

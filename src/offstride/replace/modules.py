@@ -1,15 +1,15 @@
-"""Models whose classifier and interpolation are modules that are named."""
+"""Models of other libraries, whose classifier and interpolation are given by their paths."""
 
 from torch import Tensor, nn
 
 from offstride.models import Decoded
-from offstride.replace.anatomy import Anatomy, upsample_of
+from offstride.replace.anatomy import Anatomy, dissect, upsample_at
 from offstride.replace.replaced import ReplacedModel
-from offstride.replace.surgery import check_classifier, joint, named, passing
+from offstride.replace.surgery import Passing
 
 
 class ReplacedModules(ReplacedModel):
-    """A model from images to a tensor of scores; nothing but the interpolation follows its classifier."""
+    """Returns a tensor of scores; only the interpolation follows the classifier."""
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
         return Decoded(self._field(self.model(images), images, size))
@@ -20,10 +20,10 @@ class ReplacedModules(ReplacedModel):
 
 
 def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
-    """The two modules that are named.
+    """Anatomy of a model with a classifier and an interpolation at these paths.
 
     Raises:
-        ValueError: If one is not, or is no such module; the message lists what there is.
+        ValueError: If a path is missing, or there is no such module; the message lists the candidates.
     """
     if classifier is None or upsampling is None:
         convolutions, interpolations = _paths(model, nn.Conv2d), _paths(model, nn.Upsample)
@@ -31,19 +31,8 @@ def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> An
             f"model: {type(model).__name__} is of no library that is known here; name its classifier and its "
             f"upsampling by their paths. The last Conv2d are {convolutions}, the last nn.Upsample {interpolations}"
         )
-    conv = check_classifier(named(model, "classifier", classifier), classifier)
-    origin, factor = upsample_of(named(model, "upsampling", upsampling), upsampling)
-    return Anatomy(
-        model=type(model).__name__,
-        classifier=classifier,
-        classes=conv.out_channels,
-        features=conv.in_channels,
-        interpolation=f"{upsampling}: {model.get_submodule(upsampling)}",
-        origin=origin,
-        factor=factor,
-        changes={classifier: joint, upsampling: passing},
-        kind=ReplacedModules,
-    )
+    interpolation = upsample_at(model, upsampling)
+    return dissect(model, type(model).__name__, classifier, interpolation, {upsampling: Passing}, ReplacedModules)
 
 
 def _paths(model: nn.Module, kind: type[nn.Module]) -> str:

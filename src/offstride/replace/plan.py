@@ -1,6 +1,6 @@
-"""What would be replaced, for people to read before it is."""
+"""Description of a replacement, to be read before or after it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from offstride.ops.grid import Origin
@@ -14,17 +14,17 @@ _CONVENTIONS = {
 
 @dataclass(frozen=True)
 class UpsamplingPlan:
-    """What was found in a model, what takes the place of its interpolation, and what that changes at first.
+    """The last steps of a model, the upsampler that replaces its interpolation, and what that changes at first.
 
     Attributes:
         model: What the model is.
         classifier: Path of the classifier.
-        features: Channels of the features that the classifier reads, and that upsamplers look at.
+        features: Channels of the features that the classifier and upsamplers read.
         classes: Number of classes.
         stride: Pixels of the image for one of the coarse scores, rounded.
         interpolation: What is replaced: the path of a module, or the call that interpolates.
         origin: Its pixel convention, see `offstride.ops.grid`.
-        upsampler: What takes its place.
+        upsampler: What replaces it.
         options: Its options, defaults that follow from the model included.
         parameters: Its number of parameters.
         difference: Largest difference between the scores of both models for the example.
@@ -39,10 +39,10 @@ class UpsamplingPlan:
     interpolation: str
     origin: Origin
     upsampler: str
-    options: dict[str, Any] = field(default_factory=dict)
-    parameters: int = 0
-    difference: float = 0.0
-    exact: bool = True
+    options: dict[str, Any]
+    parameters: int
+    difference: float
+    exact: bool
 
     def __str__(self) -> str:
         """A table of two columns."""

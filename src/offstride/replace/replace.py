@@ -1,4 +1,4 @@
-"""Find the interpolation at the end of a model, show what would take its place, and put it there."""
+"""Find the interpolation at the end of a model, and replace it by a learned upsampler."""
 
 import copy as copying
 import importlib
@@ -8,20 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from offstride.replace import modules
 from offstride.replace.anatomy import Anatomy
 from offstride.replace.choice import Sizes, choose, whole_ratio
-from offstride.replace.compare import Difference, Outputs, compare, evaluating, original_outputs, replaced_outputs
+from offstride.replace.compare import Outputs, compare, evaluating, outputs
 from offstride.replace.plan import UpsamplingPlan
 from offstride.replace.replaced import ReplacedModel
 from offstride.replace.surgery import rebuilt
 from offstride.upsamplers import Bilinear, Upsampler
 
-_LIBRARIES = {
-    "torchvision": "offstride.replace.torchvision",
-    "segmentation_models_pytorch": "offstride.replace.smp",
-    "transformers": "offstride.replace.transformers",
-}
+_LIBRARIES = {"torchvision": "torchvision", "segmentation_models_pytorch": "smp", "transformers": "transformers"}
+"""Modules of this room by the library whose models they know; others are in `modules`."""
 
 Example = Sequence[int] | Tensor
 
@@ -36,31 +32,30 @@ def replace_upsampling(
     copy: bool = True,
     **options: Any,
 ) -> ReplacedModel:
-    """A model of others that ends in a learned upsampler in place of its interpolation.
+    """Replace the interpolation at the end of a model of another library by a learned upsampler.
 
-    With LaU, DySample or the deformable convolution its output equals the original's at first, because they start from
-    nothing: training goes on from where it was. Before anything is returned, the model with a plain bilinear upsampler
-    is run on the example and compared with the original, so that what is not understood is refused.
+    With LaU, DySample or the deformable convolution the output equals the original's at first, because their offsets
+    start at zero: training continues where it was. As a check, the model with a plain bilinear upsampler first runs on
+    the example and compared with the original; a model that is not understood raises an error.
 
     Args:
         model: Of torchvision (FCN, DeepLabV3, LRASPP), segmentation_models_pytorch (with a decoder that ends in an
             interpolation), transformers (for semantic segmentation by dense scores), or any other from images to a
-            tensor of scores whose `classifier` and `upsampling` are modules that are named. It stays as it is.
-        upsampler: Name of an upsampler (`offstride.upsamplers.UPSAMPLERS`), or one.
+            tensor of scores whose `classifier` and `upsampling` are modules that are named. It is not changed.
+        upsampler: Name of an upsampler (`offstride.upsamplers.UPSAMPLERS`), or an instance.
         example: Images, or the shape of random ones, `(B, 3, H, W)`, that the model takes.
-        classifier: Path of the last convolution to classes, if it shall not be looked for.
-        upsampling: Path of the interpolation, likewise.
+        classifier: Path of the last convolution to classes; by default it is searched.
+        upsampling: Path of the interpolation; by default it is searched.
         copy: Copy the model. Otherwise the result shares modules with it: training one trains both.
-        options: Options of the upsampler. Unless given: the model's own pixel convention as `origin`, zero offsets, and
-            the factor to the image as `scale` (8 at most; beyond it offsets are interpolated).
+        options: Options of the upsampler. Defaults: the model's own pixel convention as `origin`, zero offsets, and the
+            factor to the image as `scale` (8 at most; beyond it offsets are interpolated).
 
     Returns:
-        A model with the call and the output of the original, in its mode; see `ReplacedModel`. Its `plan` says what was
+        A model with the arguments, outputs and mode of the original, see `ReplacedModel`. Its `plan` says what was
         replaced.
 
     Raises:
-        ValueError: Saying what was found, if the model is not understood, if it refuses the example, or if options do
-            not fit.
+        ValueError: If the model is not understood, if it refuses the example, or if options do not fit.
     """
     images = _images(model, example)
     anatomy = _anatomy(model, classifier, upsampling)
@@ -69,11 +64,25 @@ def replace_upsampling(
         expected = _expected(model, images, anatomy)
         sizes = _understood(model, images, anatomy, expected)
         chosen, settings = choose(upsampler, options, anatomy, sizes)
-        difference = _start(model, chosen.to(images), anatomy, sizes, images, expected)
+        trial = _assembled(model, chosen.to(images), anatomy, sizes.stride)
+        with evaluating(chosen):
+            difference = compare(expected, outputs(trial, images, anatomy.coarse))
     result = _assembled(own, chosen, anatomy, sizes.stride)
     result.upsampler.train(model.training)
-    name = upsampler if isinstance(upsampler, str) else type(upsampler).__name__
-    result.plan = _plan(anatomy, sizes, name, chosen, settings, difference)
+    result.plan = UpsamplingPlan(
+        model=anatomy.model,
+        classifier=anatomy.classifier,
+        features=anatomy.features,
+        classes=anatomy.classes,
+        stride=sizes.stride,
+        interpolation=anatomy.interpolation.text,
+        origin=anatomy.interpolation.origin,
+        upsampler=upsampler if isinstance(upsampler, str) else type(upsampler).__name__,
+        options=settings,
+        parameters=sum(parameter.numel() for parameter in chosen.parameters()),
+        difference=difference.largest,
+        exact=difference.rounding,
+    )
     return result
 
 
@@ -86,25 +95,15 @@ def plan_upsampling(
     upsampling: str | None = None,
     **options: Any,
 ) -> UpsamplingPlan:
-    """What `replace_upsampling` would do; print it. The model stays as it is.
-
-    Args:
-        model: See `replace_upsampling`.
-        upsampler: Likewise.
-        example: Likewise.
-        classifier: Likewise.
-        upsampling: Likewise.
-        options: Likewise.
-
-    Raises:
-        ValueError: See `replace_upsampling`.
+    """What `replace_upsampling` would do with the same arguments, for printing; it raises the same errors. The model is
+    not changed.
     """
     paths = {"classifier": classifier, "upsampling": upsampling}
     return replace_upsampling(model, upsampler, example=example, copy=False, **paths, **options).plan
 
 
 def _images(model: nn.Module, example: Example) -> Tensor:
-    """Images where the model is, in its type."""
+    """Images on the device of the model, in its type."""
     parameter = next(model.parameters(), torch.empty(0))
     if isinstance(example, Tensor):
         images = example
@@ -118,9 +117,9 @@ def _images(model: nn.Module, example: Example) -> Tensor:
 def _anatomy(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
     if isinstance(model, ReplacedModel):
         raise ValueError("model: its interpolation is replaced already; replace that of the original")
-    origins = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    home = next((home for library, home in _LIBRARIES.items() if library in origins), None)
-    return (importlib.import_module(home) if home else modules).find(model, classifier, upsampling)
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    home = next((home for library, home in _LIBRARIES.items() if library in packages), "modules")
+    return importlib.import_module(f"offstride.replace.{home}").find(model, classifier, upsampling)
 
 
 def _assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride: int) -> ReplacedModel:
@@ -131,7 +130,7 @@ def _assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride:
 
 def _expected(model: nn.Module, images: Tensor, anatomy: Anatomy) -> Outputs:
     try:
-        return original_outputs(model, images, anatomy.coarse)
+        return outputs(model, images, anatomy.coarse)
     except Exception as error:
         raise ValueError(
             f"example: expected images that {anatomy.model} takes, got shape {tuple(images.shape)}, at which it says "
@@ -140,49 +139,19 @@ def _expected(model: nn.Module, images: Tensor, anatomy: Anatomy) -> Outputs:
 
 
 def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Outputs) -> Sizes:
-    """Sizes that the example shows, once the model with a bilinear upsampler has said what the original says."""
-    probe = _assembled(model, Bilinear(origin=anatomy.origin), anatomy, 1)
+    """Sizes measured on the example, after the model with a bilinear upsampler has matched the original."""
+    probe = _assembled(model, Bilinear(origin=anatomy.interpolation.origin), anatomy, 1)
     reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
     try:
-        actual = replaced_outputs(probe, images)
-        difference = compare(expected, actual)
+        difference = compare(expected, outputs(probe, images, anatomy.coarse))
     except (ValueError, RuntimeError, IndexError, AttributeError, TypeError) as error:
         raise ValueError(f"{reason} {error}") from error
     if not difference.rounding:
-        raise ValueError(
-            f"{reason} says something else ({difference.largest:.2g}) when {anatomy.interpolation} is redone"
-        )
+        what = f"differs by {difference.largest:.2g} when {anatomy.interpolation.text} is redone"
+        raise ValueError(f"{reason} {what}")
     field = probe.field(images)
     coarse, fine = field.values.shape[2:], field.shape[2:]
     factor = whole_ratio(fine, coarse)
     if factor < 2:
         raise ValueError(f"{reason} has scores of {tuple(coarse)} for {tuple(fine)} pixels: nothing is left to replace")
     return Sizes(whole_ratio(images.shape[2:], coarse), factor, images.shape[1])
-
-
-def _start(
-    model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, sizes: Sizes, images: Tensor, expected: Outputs
-) -> Difference:
-    """What the upsampler changes at first."""
-    trial = _assembled(model, upsampler, anatomy, sizes.stride)
-    with evaluating(upsampler):
-        return compare(expected, replaced_outputs(trial, images))
-
-
-def _plan(
-    anatomy: Anatomy, sizes: Sizes, name: str, upsampler: Upsampler, settings: dict[str, Any], difference: Difference
-) -> UpsamplingPlan:
-    return UpsamplingPlan(
-        model=anatomy.model,
-        classifier=anatomy.classifier,
-        features=anatomy.features,
-        classes=anatomy.classes,
-        stride=sizes.stride,
-        interpolation=anatomy.interpolation,
-        origin=anatomy.origin,
-        upsampler=name,
-        options=settings,
-        parameters=sum(parameter.numel() for parameter in upsampler.parameters()),
-        difference=difference.largest,
-        exact=difference.rounding,
-    )

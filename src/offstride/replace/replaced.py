@@ -1,4 +1,4 @@
-"""A model of others that ends in one of our upsamplers.
+"""A model of another library that ends in one of our upsamplers.
 
 Shapes: B batch, C classes, D features of the classifier, h×w coarse grid, H×W image.
 """
@@ -20,12 +20,12 @@ from offstride.upsamplers.base import to_image
 
 
 class ReplacedModel(nn.Module, ABC):
-    """What `replace_upsampling` returns: called as the original model, it returns what that returns.
+    """What `replace_upsampling` returns: arguments and outputs are those of the original model.
 
     Attributes:
-        model: The original up to its coarse scores. All its modules and weights have their names; called on its own it
-            returns scores and features in one map.
-        upsampler: What came in place of the interpolation.
+        model: The original up to its coarse scores, with the names of its modules and weights. Called alone it returns
+            scores and features in one map.
+        upsampler: What replaces the interpolation.
         plan: What was replaced.
     """
 
@@ -36,9 +36,7 @@ class ReplacedModel(nn.Module, ABC):
         self.model = model
         self.upsampler = upsampler
         self.classes, self.features = anatomy.classes, anatomy.features
-        self.origin, self.factor, self.coarse = anatomy.origin, anatomy.factor, anatomy.coarse
-        self.stride = stride
-        self.classifier_path = anatomy.classifier
+        self.factor, self.coarse, self.stride = anatomy.interpolation.factor, anatomy.coarse, stride
 
     @abstractmethod
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
@@ -54,7 +52,7 @@ class ReplacedModel(nn.Module, ABC):
 
         Args:
             images: `(B, 3, H, W)`, normalised as the model expects them.
-            size: `(H, W)` of the field; by default that of the model's output, or of the images where that is coarse.
+            size: `(H, W)` of the field; by default that of the model's output, or of the images if that is coarse.
 
         Returns:
             Field of shape `(B, C, H, W)`, before any activation.
@@ -62,27 +60,23 @@ class ReplacedModel(nn.Module, ABC):
         return self.decode(images, size).main
 
     def original_state_dict(self) -> dict[str, Tensor]:
-        """The weights of the original part by their original names: the class of the original loads them strictly."""
+        """The weights of the original part, with their original names: the original's class loads them strictly."""
         return self.model.state_dict()
 
     def load_original_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> Any:
-        """Load weights that an original model has saved; the upsampler stays as it is."""
+        """Load weights that an original model has saved; the upsampler is not changed."""
         return self.model.load_state_dict(state, strict=strict)
 
     def _field(self, joint: Tensor, images: Tensor, size: tuple[int, int] | None) -> LogitField:
         """The field of a joint map."""
         scores, features = joint.split((self.classes, self.features), 1)
-        own = self._own_size(joint, images, size)
+        own = size or (images.shape[2], images.shape[3])
+        if self.factor is not None:  # an interpolation by a factor does not depend on the images
+            own = int(joint.shape[2] * self.factor[0]), int(joint.shape[3] * self.factor[1])
         guides = Guides(resized(images, own), FoldedImage(images, features, self.stride))
         coarse = scores if self.upsampler.reads_scores else features
         field = self.upsampler(coarse, features, own, guides)
         return field if size is None else to_image(field, size, "center")
-
-    def _own_size(self, joint: Tensor, images: Tensor, size: tuple[int, int] | None) -> tuple[int, int]:
-        """What the upsampler goes to: an interpolation by a factor knows nothing of the images."""
-        if self.factor is not None:
-            return int(joint.shape[2] * self.factor[0]), int(joint.shape[3] * self.factor[1])
-        return size or (images.shape[2], images.shape[3])
 
     def _auxiliary(self, scores: Tensor, images: Tensor, size: tuple[int, int] | None) -> LogitField:
         return BilinearField(scores, size or (images.shape[2], images.shape[3]))

@@ -6,13 +6,12 @@ from segmentation_models_pytorch.base import SegmentationHead, SegmentationModel
 from torch import Tensor, nn
 
 from offstride.models import Decoded
-from offstride.replace.anatomy import Anatomy, last_convolution, upsample_of
+from offstride.replace.anatomy import Anatomy, Interpolation, dissect, last_convolution, upsample_at
 from offstride.replace.replaced import ReplacedModel
-from offstride.replace.surgery import check_classifier, joint, named, twin
 
 
 class CoarseHead(nn.Sequential):
-    """`SegmentationHead` up to its classifier; interpolation and activation stay where they are, unused."""
+    """`SegmentationHead` up to its classifier; interpolation and activation stay in it, unused."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Joint map."""
@@ -31,7 +30,7 @@ class CoarseDPTHead(nn.Module):
 
 
 class ReplacedSmp(ReplacedModel):
-    """Scores after the activation; with a classification head, a pair of scores and image labels."""
+    """Returns scores after the activation; with a classification head, a pair of scores and image labels."""
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
         output = self.model(images)
@@ -39,7 +38,7 @@ class ReplacedSmp(ReplacedModel):
         return Decoded(self._field(joint, images, size))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """`(B, C, H, W)`, and `(B, labels)` where there is a classification head."""
+        """`(B, C, H, W)`, and `(B, labels)` if there is a classification head."""
         output = self.model(x)
         joint, *labels = output if isinstance(output, tuple) else (output,)
         masks = self._activation()(self._field(joint, x, None).dense())
@@ -51,10 +50,10 @@ class ReplacedSmp(ReplacedModel):
 
 
 def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
-    """What is known of a model of segmentation_models_pytorch.
+    """Anatomy of a model of segmentation_models_pytorch.
 
     Raises:
-        ValueError: If it is none for segmentation, or its head does not end in an interpolation.
+        ValueError: If it is no model for segmentation, or its head does not end in an interpolation.
     """
     if not isinstance(model, SegmentationModel):
         raise ValueError(f"model: expected a SegmentationModel, got {type(model).__name__}")
@@ -66,26 +65,16 @@ def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> An
                 f"model: expected a decoder that ends in an interpolation; that of {type(model).__name__} reaches the "
                 "resolution of the image by itself (segmentation_head.1 is an Identity), nothing is left to replace"
             )
-        origin, factor = upsample_of(head[1], where)
-        interpolation = f"{where}: {head[1]}"
+        interpolation = upsample_at(model, where)
     elif hasattr(head, "head") and hasattr(head, "upsampling_factor") and hasattr(head, "activation"):
         path, kind, where = last_convolution(model, "segmentation_head.head"), CoarseDPTHead, "segmentation_head"
-        origin, factor = "aligned", (float(head.upsampling_factor), float(head.upsampling_factor))
-        interpolation = f"interpolate(scale_factor={factor[0]}, align_corners=True) in {where}.forward"
+        factor = float(head.upsampling_factor)
+        text = f"interpolate(scale_factor={factor}, align_corners=True) in {where}.forward"
+        interpolation = Interpolation(text, "aligned", (factor, factor))
     else:
         raise ValueError(f"model: expected a SegmentationHead, got a {type(head).__name__} in {type(model).__name__}")
     for argument, given, own in (("classifier", classifier, path), ("upsampling", upsampling, where)):
         if given not in (None, own):
             raise ValueError(f"{argument}: expected {own!r} in this model, got {given!r}")
-    conv = check_classifier(named(model, "classifier", path), path)
-    return Anatomy(
-        model=f"segmentation_models_pytorch {type(model).__name__}",
-        classifier=path,
-        classes=conv.out_channels,
-        features=conv.in_channels,
-        interpolation=interpolation,
-        origin=origin,
-        factor=factor,
-        changes={path: joint, "segmentation_head": lambda module: twin(module, kind)},
-        kind=ReplacedSmp,
-    )
+    name = f"segmentation_models_pytorch {type(model).__name__}"
+    return dissect(model, name, path, interpolation, {"segmentation_head": kind}, ReplacedSmp)

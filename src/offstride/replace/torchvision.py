@@ -9,11 +9,9 @@ from torchvision.models.segmentation import FCN, LRASPP, DeepLabV3
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
 from offstride.models import Decoded
-from offstride.replace.anatomy import Anatomy, last_convolution
+from offstride.replace.anatomy import Anatomy, Interpolation, dissect, last_convolution
 from offstride.replace.replaced import ReplacedModel
-from offstride.replace.surgery import check_classifier, interpolated, joint, named, twin
-
-_CALL = "interpolate(mode='bilinear', align_corners=False) to the image, in forward"
+from offstride.replace.surgery import interpolated
 
 
 class CoarseModel(nn.Module):
@@ -24,7 +22,7 @@ class CoarseModel(nn.Module):
     aux_classifier: nn.Module | None
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Joint map `"out"`, and coarse scores `"aux"` where there is such a classifier."""
+        """Joint map `"out"`, and coarse scores `"aux"` if there is an auxiliary classifier."""
         features = self.backbone(x)
         maps = {"out": self.classifier(features["out"])}
         if self.aux_classifier is not None:
@@ -33,7 +31,7 @@ class CoarseModel(nn.Module):
 
 
 class CoarseLRASPP(nn.Module):
-    """LRASPP without its last interpolation. Its two classifiers are one that reads both of their features."""
+    """LRASPP without its last interpolation. Its two classifiers count as one, which reads the features of both."""
 
     backbone: nn.Module
     classifier: LRASPPHead
@@ -49,7 +47,7 @@ class CoarseLRASPP(nn.Module):
 
 
 class ReplacedTorchvision(ReplacedModel):
-    """A dictionary with `"out"`, and `"aux"` where the original has it."""
+    """Returns a dictionary with `"out"`, and `"aux"` if the original does."""
 
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
         maps = self.model(images)
@@ -66,10 +64,10 @@ class ReplacedTorchvision(ReplacedModel):
 
 
 def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
-    """What is known of a model of torchvision.
+    """Anatomy of a model of torchvision.
 
     Raises:
-        ValueError: If it is none for segmentation, or has no such classifier.
+        ValueError: If it is no model for segmentation, or has no classifier at this path.
     """
     if upsampling is not None:
         raise ValueError(f"upsampling: {type(model).__name__} interpolates in forward, not in a module; leave it out")
@@ -77,19 +75,8 @@ def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> An
         return _lraspp(model, classifier)
     if not isinstance(model, FCN | DeepLabV3):
         raise ValueError(f"model: expected FCN, DeepLabV3 or LRASPP of torchvision, got {type(model).__name__}")
-    path = classifier or last_convolution(model, "classifier")
-    conv = check_classifier(named(model, "classifier", path), path)
-    return Anatomy(
-        model=f"torchvision {type(model).__name__}",
-        classifier=path,
-        classes=conv.out_channels,
-        features=conv.in_channels,
-        interpolation=_CALL,
-        origin="center",
-        factor=None,
-        changes={path: joint, "": lambda module: twin(module, CoarseModel)},
-        kind=ReplacedTorchvision,
-    )
+    path, name = classifier or last_convolution(model, "classifier"), f"torchvision {type(model).__name__}"
+    return dissect(model, name, path, Interpolation(), {"": CoarseModel}, ReplacedTorchvision)
 
 
 def _lraspp(model: LRASPP, classifier: str | None) -> Anatomy:
@@ -102,9 +89,7 @@ def _lraspp(model: LRASPP, classifier: str | None) -> Anatomy:
         classifier="classifier.low_classifier + classifier.high_classifier",
         classes=low.out_channels,
         features=low.in_channels + high.in_channels,
-        interpolation=_CALL,
-        origin="center",
-        factor=None,
-        changes={"": lambda module: twin(module, CoarseLRASPP)},
+        interpolation=Interpolation(),
+        changes={"": CoarseLRASPP},
         kind=ReplacedTorchvision,
     )

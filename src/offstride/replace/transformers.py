@@ -1,7 +1,6 @@
 """Models of transformers for semantic segmentation.
 
-Most of them return coarse scores as `logits`, which their owner interpolates; they go on doing so, see
-`ReplacedTransformers`.
+Most of them return coarse scores as `logits`, which the caller interpolates; that stays so, see `ReplacedTransformers`.
 """
 
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from transformers.models.upernet.modeling_upernet import UperNetForSemanticSegme
 
 from offstride.field import LogitField, cross_entropy
 from offstride.models import Decoded
-from offstride.replace.anatomy import Anatomy, Change, last_convolution, upsample_of
+from offstride.replace.anatomy import Anatomy, Interpolation, dissect, last_convolution, upsample_at
 from offstride.replace.replaced import ReplacedModel
-from offstride.replace.surgery import check_classifier, joint, named, passing, twin
+from offstride.replace.surgery import Passing
 
 Output = Literal["original", "image"]
 
@@ -27,7 +26,7 @@ class CoarseUperNet(UperNetForSemanticSegmentation):
     """UperNet without its interpolation."""
 
     def forward(self, pixel_values: Tensor, **kwargs: Any) -> SemanticSegmenterOutput:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A joint map in place of `logits`."""
+        """Returns a joint map as `logits`."""
         kwargs.pop("return_dict", None)
         for name in ("output_hidden_states", "output_attentions"):
             if kwargs.get(name) is None:
@@ -43,17 +42,17 @@ class CoarseUperNet(UperNetForSemanticSegmentation):
 
 
 class ReplacedTransformers(ReplacedModel):
-    """A `SemanticSegmenterOutput`.
+    """Returns a `SemanticSegmenterOutput`.
 
-    `logits` are as fine as the original's: where those are coarse they are the classifier's scores, and stay equal to
-    the original's however the upsampler is trained. What it has learned is in `field`, in the `loss` (with `labels`),
-    and in `logits` once `output` is `"image"`: then they are rendered at the size of the images.
+    `logits` have the size of the original's. Coarse ones are the classifier's scores: they equal the original's, no
+    matter how the upsampler is trained. The upsampler acts on `field`, on the `loss` (with `labels`), and on `logits`
+    if `output` is `"image"`: then they are rendered at the size of the images.
 
     Attributes:
         output: `"original"` or `"image"`.
     """
 
-    accepts_loss_kwargs = False  # what Trainer asks: the loss is a mean, as the originals' is
+    accepts_loss_kwargs = False  # read by Trainer: the loss is a mean, as in the originals
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,7 +85,7 @@ class ReplacedTransformers(ReplacedModel):
         return self._field(self.model(images, return_dict=True, **kwargs).logits, images, size)
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **kwargs: Any) -> Any:
-        """As the original; all arguments but these two by their names.
+        """As the original; all arguments but these two are keyword arguments.
 
         The loss with `labels` is the original's: cross-entropy at the size of the labels, and of the auxiliary head
         times its weight. It is computed without full-resolution scores. A batch without a valid pixel gives 0 where the
@@ -101,7 +100,7 @@ class ReplacedTransformers(ReplacedModel):
         return result if as_dict else result.to_tuple()
 
     def _run(self, images: Tensor, kwargs: dict[str, Any], auxiliary: bool = True) -> tuple[Any, Sequence[Tensor]]:
-        """What the model returns, joint maps for logits, and what its auxiliary head returns meanwhile."""
+        """The output of the model, with a joint map as logits, and the scores of its auxiliary head."""
         head, seen = getattr(self.model, "auxiliary_head", None), []
         if head is None or not auxiliary:
             return self.model(images, return_dict=True, **kwargs), seen
@@ -122,7 +121,7 @@ class ReplacedTransformers(ReplacedModel):
 
     def _loss(self, joint: Tensor, auxiliary: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
         if self.classes == 1:
-            raise ValueError("labels: expected two classes or more for the loss; take `field` for one of your own")
+            raise ValueError("labels: expected two classes or more for the loss; use `field` for a loss of your own")
         size = (labels.shape[-2], labels.shape[-1])
         ignored = getattr(self.config, "semantic_loss_ignore_index", None)
         ignored = getattr(self.config, "loss_ignore_index", 255) if ignored is None else ignored
@@ -134,10 +133,10 @@ class ReplacedTransformers(ReplacedModel):
 
 
 def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
-    """What is known of a model of transformers.
+    """Anatomy of a model of transformers.
 
     Raises:
-        ValueError: If it is none for semantic segmentation by dense scores, or no classifier is found.
+        ValueError: If it is no model for semantic segmentation by dense scores, or has no classifier at this path.
     """
     name = type(model).__name__
     known = sorted(MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES.values())
@@ -146,32 +145,16 @@ def find(model: nn.Module, classifier: str | None, upsampling: str | None) -> An
             f"model: expected one of transformers for semantic segmentation ({', '.join(known)}), got {name}"
         )
     path = classifier or _classifier(model)
-    conv = check_classifier(named(model, "classifier", path), path)
     where = upsampling or _following(model, path)
-    changes: dict[str, Change] = {path: joint}
-    origin, factor, coarse = "center", None, False
+    interpolation, changes, coarse = Interpolation(), {}, False
     if where is not None:
-        origin, factor = upsample_of(named(model, "upsampling", where), where)
-        interpolation = f"{where}: {model.get_submodule(where)}"
-        changes[where] = passing
+        interpolation, changes = upsample_at(model, where), {where: Passing}
     elif isinstance(model, UperNetForSemanticSegmentation):
-        interpolation = "interpolate(mode='bilinear', align_corners=False) to the image, in forward"
-        changes[""] = lambda module: twin(module, CoarseUperNet)
+        changes = {"": CoarseUperNet}
     else:
-        interpolation = "none: its logits are coarse, and the loss or the owner interpolates (align_corners=False)"
-        coarse = True
-    return Anatomy(
-        model=f"transformers {name}",
-        classifier=path,
-        classes=conv.out_channels,
-        features=conv.in_channels,
-        interpolation=interpolation,
-        origin=origin,
-        factor=factor,
-        changes=changes,
-        kind=ReplacedTransformers,
-        coarse=coarse,
-    )
+        text = "none: its logits are coarse, and the loss or the caller interpolates (align_corners=False)"
+        interpolation, coarse = Interpolation(text), True
+    return dissect(model, f"transformers {name}", path, interpolation, changes, ReplacedTransformers, coarse)
 
 
 def _classifier(model: nn.Module) -> str:
