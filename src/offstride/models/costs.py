@@ -35,10 +35,10 @@ def ghost_preset(name: str) -> Segmenter:
         return create_model(name)
 
 
-def costs_of(name: str) -> dict[str, int]:
-    """An entry of the table."""
-    found = count_preset(name)
-    return {"parameters": found.parameters, "macs": found.macs}
+def costs_of(name: str, size: tuple[int, int] | None = None) -> dict[str, int]:
+    """`parameters` and `macs` of a published model, counted now, see `count_preset`."""
+    costs = count_preset(name, size)
+    return {"parameters": costs.parameters, "macs": costs.macs}
 
 
 if __name__ == "__main__":
