@@ -23,11 +23,7 @@ class GFF(GatedFusion):
     """
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        width: int = 256,
-        gate_channels: GateChannels = "one",
-        sequential: bool = False,
+        self, channels: Sequence[int], width: int = 256, gate_channels: GateChannels = "one", sequential: bool = False
     ) -> None:
         super().__init__(channels, width, gate_channels)
         self.sequential = sequential
