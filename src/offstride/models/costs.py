@@ -1,6 +1,6 @@
-"""Costs of the published models, counted beforehand: `offstride models` lists them at once.
+"""Costs of the published models, precomputed for `offstride models`.
 
-`python -m offstride.models.costs` counts them again after a change; a test says when that is due.
+`python -m offstride.models.costs` counts them again after a change; a test fails when the table is out of date.
 """
 
 import json
