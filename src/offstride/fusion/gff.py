@@ -18,7 +18,7 @@ class GFF(GatedFusion):
         channels: Channels of the levels, finest first.
         width: Channels D of each fused level.
         gate_channels: See `GatedFusion`.
-        sequential: Update level after level from the finest on, as the released code does: a level then hears the
+        sequential: Update level after level from the finest on, as the released code does: a level then receives the
             fused form of those before it. Gates stay those of the unfused levels.
     """
 

@@ -17,7 +17,7 @@ from offstride.models.card import model_card
 from offstride.models.config import ModelConfig
 
 WEIGHTS = "model.safetensors"
-_LIBRARY = {"library_name": "offstride", "library_version": __version__}
+_LIBRARY: dict[str, Any] = {"library_name": "offstride", "library_version": __version__}
 
 
 def write_folder(

@@ -170,7 +170,7 @@ class Segmenter(nn.Module):
             for picture in images:
                 pixels = open_pixels(picture, in_windows=protocol.in_windows)
                 labels, probabilities = predict_pixels(self, pixels, protocol, confidences=confidence)
-                results.append((labels, probabilities) if confidence else labels)
+                results.append(labels if probabilities is None else (labels, probabilities))
         return results if isinstance(image, list | tuple) else results[0]
 
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
