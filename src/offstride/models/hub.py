@@ -78,7 +78,7 @@ def find_weights(name: str | Path, *, revision: str | None, token: str | None, c
     try:
         return Path(huggingface_hub.hf_hub_download(str(name), WEIGHTS, **source))
     except Exception as error:
-        raise ValueError(f"model {name}: neither a folder nor to be had from the Hub ({_first_line(error)})") from error
+        raise ValueError(f"model {name}: neither a folder nor available from the Hub ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:
