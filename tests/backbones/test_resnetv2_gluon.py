@@ -52,8 +52,8 @@ def test_features_are_those_of_the_full_model(full, path):
             x = stage(x)
             expected.append(x)
         expected[-1] = full.stages[3].blocks[0].norm1(x)
-        for found, reference in zip(backbone(images), expected, strict=True):
-            torch.testing.assert_close(found, reference)
+        for feature, reference in zip(backbone(images), expected, strict=True):
+            torch.testing.assert_close(feature, reference)
     assert [tuple(info) for info in backbone.features] == [
         (8, 2, "stem.norm"),
         (16, 4, "stages.0"),

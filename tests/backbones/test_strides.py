@@ -77,8 +77,8 @@ def test_bfloat16(name):
     with torch.no_grad():
         expected = backbone(images)
         with torch.autocast("cpu", torch.bfloat16):
-            found = backbone(images)
-    for low, reference in zip(found, expected, strict=True):
+            features = backbone(images)
+    for low, reference in zip(features, expected, strict=True):
         assert F.cosine_similarity(low.float().flatten(), reference.flatten(), dim=0) > 0.98
 
 
@@ -102,8 +102,8 @@ def test_xceptions_are_those_of_timm(stride):
     plain.load_state_dict(backbone.network.state_dict())
     images = torch.randn(1, 3, 45, 67)
     with torch.no_grad():
-        for found, expected in zip(backbone(images), plain(images), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
+        for feature, expected in zip(backbone(images), plain(images), strict=True):
+            torch.testing.assert_close(feature, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
 def densenet(full, images, pools, rates):
@@ -133,5 +133,5 @@ def test_densenets_are_dilated_in_place_of_pooling(stride, pools, rates):
     with torch.no_grad():
         blocks = [*densenet(full, images, pools, rates)]
         expected = [*blocks[:3], full.features.norm5(blocks[3])]
-        for found, reference in zip(backbone(images)[1:], expected, strict=True):
-            torch.testing.assert_close(found, reference, rtol=1e-4, atol=1e-4)
+        for feature, reference in zip(backbone(images)[1:], expected, strict=True):
+            torch.testing.assert_close(feature, reference, rtol=1e-4, atol=1e-4)

@@ -33,14 +33,14 @@ def test_names_of_the_papers(name, expected):
 
 def recorded(model, path, images):
     """Copy of what a module returns, before anything else happens to it."""
-    found = []
+    outputs = []
     handle = model.get_submodule(path).register_forward_hook(
-        lambda module, inputs, output: found.append(output.clone())
+        lambda module, inputs, output: outputs.append(output.clone())
     )
     with torch.no_grad():
         model(images)
     handle.remove()
-    return found[0]
+    return outputs[0]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_maps_are_what_the_modules_return(name, arguments, taps):
     images = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         maps = backbone(images)
-    for found, path in zip(maps, taps.values(), strict=False):
-        torch.testing.assert_close(found, recorded(full, path, images))
+    for tapped, path in zip(maps, taps.values(), strict=False):
+        torch.testing.assert_close(tapped, recorded(full, path, images))
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def test_compiled_maps_are_the_same(backbone):
     images = torch.randn(1, 3, 45, 67)
     with torch.no_grad():
         expected = backbone(images)
-        found = torch.compile(backbone, backend="aot_eager", fullgraph=True)(images)
-    for each, reference in zip(found, expected, strict=True):
+        compiled = torch.compile(backbone, backend="aot_eager", fullgraph=True)(images)
+    for each, reference in zip(compiled, expected, strict=True):
         torch.testing.assert_close(each, reference, rtol=1e-4, atol=1e-4)
 
 

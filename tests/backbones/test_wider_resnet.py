@@ -72,8 +72,8 @@ def test_features_are_those_of_the_equations(stride):
     images = torch.randn(2, 3, 67, 45)
     with torch.no_grad():
         maps, expected = backbone(images), transcription(backbone.network.state_dict(), images, stride)
-    for found, reference in zip(maps, expected, strict=True):
-        torch.testing.assert_close(found, reference, rtol=1e-4, atol=1e-4 * reference.abs().max().item())
+    for feature, reference in zip(maps, expected, strict=True):
+        torch.testing.assert_close(feature, reference, rtol=1e-4, atol=1e-4 * reference.abs().max().item())
 
 
 def test_features_are_named_after_the_blocks():

@@ -31,10 +31,10 @@ def written_out(module, context, levels):
 @torch.no_grad()
 def test_equals_its_equation(kernel, count):
     module, context, levels = build(kernel, count)
-    found = module(context, levels)
-    assert [each.shape[2:] for each in found] == [CONTEXT, *reversed(SIZES[:count])]
-    assert sum(each.shape[1] for each in found) == module.out_channels
-    torch.testing.assert_close(found, written_out(module, context, levels), rtol=1e-9, atol=1e-9)
+    pyramid = module(context, levels)
+    assert [each.shape[2:] for each in pyramid] == [CONTEXT, *reversed(SIZES[:count])]
+    assert sum(each.shape[1] for each in pyramid) == module.out_channels
+    torch.testing.assert_close(pyramid, written_out(module, context, levels), rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_reach_every_parameter_and_every_input():
@@ -50,8 +50,8 @@ def test_bfloat16_autocast():
     module, context, levels = build()
     expected = module(context, levels)
     with torch.autocast("cpu", torch.bfloat16):
-        found = module.float()(context.float(), [level.float() for level in levels])
-    for each, reference in zip(found, expected, strict=True):
+        pyramid = module.float()(context.float(), [level.float() for level in levels])
+    for each, reference in zip(pyramid, expected, strict=True):
         assert each.dtype == torch.bfloat16
         assert (each.double() - reference).norm() / reference.norm() < 0.02
 

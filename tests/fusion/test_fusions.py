@@ -37,15 +37,15 @@ def build(name, count=4):
 @torch.no_grad()
 def test_equals_its_equation(name, count):
     module, equation, levels = build(name, count)
-    found = module(levels)
+    fused = module(levels)
     expected, gates = equations.fusion(module, equation, levels)
-    for level, reference, size in zip(found.levels, expected, SIZES, strict=False):
+    for level, reference, size in zip(fused.levels, expected, SIZES, strict=False):
         assert level.shape == (2, 4, *size)
         assert (reference > 0).double().mean() > 0.2  # the comparison is one of live values
         torch.testing.assert_close(level, reference, rtol=1e-9, atol=1e-9)
-    assert len(found.levels) == count
-    assert len(found.gates) == len(gates)
-    for gate, reference in zip(found.gates, gates, strict=True):
+    assert len(fused.levels) == count
+    assert len(fused.gates) == len(gates)
+    for gate, reference in zip(fused.gates, gates, strict=True):
         assert gate.shape[1] == 1
         torch.testing.assert_close(gate, reference.mean(1, keepdim=True))
 
@@ -55,12 +55,12 @@ def test_equals_its_equation(name, count):
 @torch.no_grad()
 def test_closed_gates_are_zero_in_the_equation(name, closed):
     module, equation, levels = build(name)
-    found = module(levels, closed)
+    fused = module(levels, closed)
     expected, _ = equations.fusion(module, equation, levels, closed)
-    torch.testing.assert_close(found.levels, expected, rtol=1e-9, atol=1e-9)
-    assert [bool((gate == 0).all()) for gate in found.gates] == [index in closed for index in range(4)]
+    torch.testing.assert_close(fused.levels, expected, rtol=1e-9, atol=1e-9)
+    assert [bool((gate == 0).all()) for gate in fused.gates] == [index in closed for index in range(4)]
     opened = module(levels).levels
-    assert any(not torch.allclose(a, b) for a, b in zip(found.levels, opened, strict=True))
+    assert any(not torch.allclose(a, b) for a, b in zip(fused.levels, opened, strict=True))
 
 
 def test_order_of_the_released_code_differs_from_the_paper():
@@ -76,8 +76,8 @@ def test_order_of_the_released_code_differs_from_the_paper():
 def test_gradients_reach_every_parameter_and_every_level(name):
     module, _, levels = build(name)
     levels = [level.requires_grad_() for level in levels]
-    found = module.train()(levels)
-    sum((level * torch.randn_like(level)).sum() for level in found.levels).backward()
+    fused = module.train()(levels)
+    sum((level * torch.randn_like(level)).sum() for level in fused.levels).backward()
     for label, parameter in module.named_parameters():
         assert parameter.grad is not None, label
         assert parameter.grad.abs().sum() > 0, label
@@ -90,8 +90,8 @@ def test_bfloat16_autocast(name):
     expected = module(levels).levels
     module, levels = module.float(), [level.float() for level in levels]
     with torch.autocast("cpu", torch.bfloat16):
-        found = module(levels)
-    for level, reference in zip(found.levels, expected, strict=True):
+        fused = module(levels)
+    for level, reference in zip(fused.levels, expected, strict=True):
         assert level.dtype == torch.bfloat16
         error = (level.double() - reference).norm() / reference.norm()
         assert error < 0.02  # eight bits of mantissa

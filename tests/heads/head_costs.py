@@ -18,8 +18,8 @@ def model_costs(backbone, output_stride, head, scores, size, **options):
         decoder = head(network.features, **options).eval()
         classifier = nn.Conv2d(decoder.out_channels, scores, 1)
         with FlopCounterMode(display=False) as counter:
-            found = decoder.decode(network(torch.empty(1, 3, *size)))
-            classifier(found.map)
+            decoded = decoder.decode(network(torch.empty(1, 3, *size)))
+            classifier(decoded.map)
     flops = counter.get_flop_counts()["Global"]
     layers = sum(
         flops[operator] for operator in (torch.ops.aten.convolution, torch.ops.aten.addmm) if operator in flops

@@ -13,15 +13,15 @@ def test_equals_its_definition(transition):
     options = {"rates": (1, 2, 3), "inner": 5, "channels": 4, "transition": transition}
     head = shake(DenseASPPHead([FeatureInfo(6, 8, "last")], **options))
     x = torch.randn(2, 6, 9, 7)
-    found = head([torch.empty(0), x.clone()])
+    decoded = head([torch.empty(0), x.clone()])
     known = applied(head.transition, x) if transition else x
     for i, (rate, step) in enumerate(zip((1, 2, 3), head.steps, strict=True)):
         y = (normalised(step[0], known) if i else known).clamp(min=0)
         y = F.conv2d(y, step[2].weight, step[2].bias)
         y = normalised(step[3], y).clamp(min=0)
         known = torch.cat([known, F.conv2d(y, step[5].weight, step[5].bias, padding=rate, dilation=rate)], 1)
-    torch.testing.assert_close(found, known)
-    assert head.out_channels == found.shape[1] == (3 if transition else 6) + 12
+    torch.testing.assert_close(decoded, known)
+    assert head.out_channels == decoded.shape[1] == (3 if transition else 6) + 12
 
 
 def test_the_feature_itself_is_not_changed():
@@ -57,5 +57,5 @@ def released_parameters(growth, start, blocks, inner, channels, classes):
     ],
 )
 def test_has_the_parameters_of_the_released_models(backbone, growth, start, blocks, inner, channels):
-    found, _ = model_costs(backbone, 32, DenseASPPHead, 19, (64, 64), inner=inner, channels=channels)
-    assert found == released_parameters(growth, start, blocks, inner, channels, 19)
+    parameters, _ = model_costs(backbone, 32, DenseASPPHead, 19, (64, 64), inner=inner, channels=channels)
+    assert parameters == released_parameters(growth, start, blocks, inner, channels, 19)

@@ -27,10 +27,10 @@ def test_equals_its_definition():
     features = make_features()
     x = features[-1]
     expected, encoded = scaled(head, applied(head.reduce, x))
-    found = head.decode(features)
-    torch.testing.assert_close(found.map, expected)
-    torch.testing.assert_close(found.scene, encoded @ head.scene.weight.T + head.scene.bias)
-    assert head(features).equal(found.map)
+    decoded = head.decode(features)
+    torch.testing.assert_close(decoded.map, expected)
+    torch.testing.assert_close(decoded.scene, encoded @ head.scene.weight.T + head.scene.bias)
+    assert head(features).equal(decoded.map)
 
 
 def test_lateral_features_join():
@@ -65,8 +65,8 @@ def test_lateral_needs_features():
 )
 def test_published_models_have_the_published_cost(backbone, output_stride, size, lateral, count, gmacs):
     """The published multiply-adds leave the two matrix products of the encoding layer out: 0.09 % more."""
-    found = model_costs(backbone, output_stride, EncNetHead, 59, (size, size), classes=59, lateral=lateral)
-    assert found == (count, pytest.approx(gmacs, abs=0.006))
+    costs = model_costs(backbone, output_stride, EncNetHead, 59, (size, size), classes=59, lateral=lateral)
+    assert costs == (count, pytest.approx(gmacs, abs=0.006))
 
 
 def test_auxiliary_head_has_the_published_cost():
@@ -78,7 +78,7 @@ def test_auxiliary_head_has_the_published_cost():
 def test_autocast_gives_finite_gradients():
     head = EncNetHead(FEATURES, classes=3, channels=16, codewords=4)
     with torch.autocast("cpu", torch.bfloat16):
-        found = head.decode(make_features())
-        (found.map.float().sum() + found.scene.float().sum()).backward()
+        decoded = head.decode(make_features())
+        (decoded.map.float().sum() + decoded.scene.float().sum()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
     assert head.encoding.codewords.grad.abs().sum() > 0

@@ -19,7 +19,7 @@ def make_encoding(channels, codewords):
 def residuals(encoding, x):
     """Eq. 1, one number after another."""
     codewords, smoothing = encoding.codewords.tolist(), encoding.smoothing.tolist()
-    found = []
+    aggregated = []
     for image in x.flatten(2).transpose(1, 2).tolist():
         sums = [[0.0] * len(codewords[0]) for _ in codewords]
         for pixel in image:
@@ -31,8 +31,8 @@ def residuals(encoding, x):
             for k, (weight, difference) in enumerate(zip(weights, differences, strict=True)):
                 for channel, value in enumerate(difference):
                     sums[k][channel] += weight / sum(weights) * value
-        found.append(sums)
-    return torch.tensor(found)
+        aggregated.append(sums)
+    return torch.tensor(aggregated)
 
 
 def plain_residuals(encoding, pixels):
@@ -52,9 +52,9 @@ def test_gradients_are_those_of_the_equation():
     x = torch.randn(2, 6, 3, 4, dtype=torch.double, requires_grad=True)
     leaves = (x, encoding.codewords, encoding.smoothing)
     weights = torch.randn(2, 4, 6, dtype=torch.double)
-    found = torch.autograd.grad((encoding.residuals(x) * weights).sum(), leaves)
+    gradients = torch.autograd.grad((encoding.residuals(x) * weights).sum(), leaves)
     expected = torch.autograd.grad((plain_residuals(encoding, x.flatten(2).transpose(1, 2)) * weights).sum(), leaves)
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(gradients, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
@@ -94,10 +94,10 @@ def test_autocast_takes_distances_in_single_precision(scale):
     encoding = make_encoding(64, 8)
     x = (scale * torch.randn(2, 64, 8, 8)).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        found = encoding.residuals(x)
-    assert found.dtype == torch.float32
+        aggregated = encoding.residuals(x)
+    assert aggregated.dtype == torch.float32
     exact = plain_residuals(encoding.double(), x.double().flatten(2).transpose(1, 2))
-    torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-4 * exact.abs().max().item())
+    torch.testing.assert_close(aggregated.double(), exact, rtol=1e-4, atol=1e-4 * exact.abs().max().item())
 
 
 def test_half_precision_weights_give_half_precision():

@@ -88,16 +88,16 @@ def test_learns_by_heart(name):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=STEPS, pct_start=0.1)
     rare = torch.tensor([4.0 if name in ("person", "pole", "sign") else 1.0 for name in STREETS.names])
     for _ in range(STEPS):
-        found = head.decode(trunk(images))
-        loss = cross_entropy(BilinearField(classifier(found.map), SIZE), labels, weight=rare)
-        if found.scene is not None:
-            loss = loss + 0.2 * scene_loss(found.scene, labels)
+        decoded = head.decode(trunk(images))
+        loss = cross_entropy(BilinearField(classifier(decoded.map), SIZE), labels, weight=rare)
+        if decoded.scene is not None:
+            loss = loss + 0.2 * scene_loss(decoded.scene, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     model.eval()
     with torch.no_grad():
-        found = head.decode(trunk(images))
-    scores = SegmentationScores.from_matrix(confusion(BilinearField(classifier(found.map), SIZE), labels))
+        decoded = head.decode(trunk(images))
+    scores = SegmentationScores.from_matrix(confusion(BilinearField(classifier(decoded.map), SIZE), labels))
     assert scores.miou > 0.95

@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 import torch
+from offstride.inference.views import Reduce
 from protocol_loops import Crooked, scales
 from torch import nn
 
@@ -17,7 +18,6 @@ from offstride.inference import (
     predict_whole,
     scaled_size,
 )
-from offstride.inference.views import Reduce
 
 
 @pytest.mark.parametrize(

@@ -79,16 +79,16 @@ def test_figures_in_millions(name, millions, gmac):
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_of_dupsampling(name):
-    found = decoder_flops(ghost_preset(name), PRESETS[name].size)
-    assert float(f"{found / 1e9:.3f}") == DECODERS[name]
+    flops = decoder_flops(ghost_preset(name), PRESETS[name].size)
+    assert float(f"{flops / 1e9:.3f}") == DECODERS[name]
 
 
 def test_output_stride_8_of_deeplabv3():
     with torch.device("meta"):
         model = create_model("deeplabv3_resnet101_aspp", output_stride=8)
-    found = complexity(model, (513, 513))
-    assert found.parameters == 58_040_661
-    assert found.macs / 1e9 == pytest.approx(246.18, rel=1e-3)
+    costs = complexity(model, (513, 513))
+    assert costs.parameters == 58_040_661
+    assert costs.macs / 1e9 == pytest.approx(246.18, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_output_stride_8_of_deeplabv3():
 def test_variants_of_encnet(fields, parameters, gmac):
     with torch.device("meta"):
         model = create_model("encnet_resnet50_os8", **fields)
-    found = complexity(model, (480, 480), auxiliary=True)
-    assert found.parameters == parameters
-    assert found.macs / 1e9 == pytest.approx(gmac, rel=1e-3)
+    costs = complexity(model, (480, 480), auxiliary=True)
+    assert costs.parameters == parameters
+    assert costs.macs / 1e9 == pytest.approx(gmac, rel=1e-3)
 
 
 @pytest.mark.parametrize("scale", [4, 16])

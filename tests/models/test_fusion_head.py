@@ -32,9 +32,9 @@ def test_the_classifier_reads_context_and_levels(grid, size, stride):
     context = module.context(features)
     levels = module.fusion([features[1], features[3]]).levels  # finest first, whatever the order of the names
     expected = [F.interpolate(each, size, mode="bilinear") for each in (context, *levels)]
-    found = module(features)
-    torch.testing.assert_close(found, torch.cat(expected, 1))
-    assert (module.out_channels, module.out_stride) == (9 + 2 * 3, stride) == (found.shape[1], stride)
+    joined = module(features)
+    torch.testing.assert_close(joined, torch.cat(expected, 1))
+    assert (module.out_channels, module.out_stride) == (9 + 2 * 3, stride) == (joined.shape[1], stride)
 
 
 def test_the_last_four_levels_are_fused_unless_others_are_named():
@@ -58,12 +58,12 @@ def test_with_the_pyramid_it_reads_its_maps():
 
 def test_gates_are_told_and_closed():
     module, features = head(), maps()
-    found = module.decode(features)
-    assert [tuple(gate.shape) for gate in found.gates] == [(2, 1, 8, 7), (2, 1, 4, 4)]
+    decoded = module.decode(features)
+    assert [tuple(gate.shape) for gate in decoded.gates] == [(2, 1, 8, 7), (2, 1, 4, 4)]
     closed = module.decode(features, closed=[0])
     assert closed.gates[0].abs().max() == 0
-    assert torch.equal(closed.gates[1], found.gates[1])
-    assert not torch.allclose(closed.map, found.map)
+    assert torch.equal(closed.gates[1], decoded.gates[1])
+    assert not torch.allclose(closed.map, decoded.map)
     with pytest.raises(ValueError, match="closed: expected no levels, FCNHead has no gates"):
         module.context.decode(features, closed=[0])
 

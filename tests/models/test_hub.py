@@ -147,7 +147,7 @@ def test_a_model_comes_from_the_cache(model, tmp_path):
 @pytest.mark.usefixtures("_offline")
 @pytest.mark.parametrize("name", ["someone/nothing", "no name at all/ /"])
 def test_unknown_models_are_named(tmp_path, name):
-    with pytest.raises(ValueError, match=rf"model {name}: neither a folder nor to be had from the Hub"):
+    with pytest.raises(ValueError, match=rf"model {name}: neither a folder nor available from the Hub"):
         Segmenter.from_pretrained(name, cache_dir=tmp_path)
 
 

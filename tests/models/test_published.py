@@ -19,10 +19,10 @@ DISAGREE = {  # rows whose difference the notes explain
 @pytest.fixture(scope="module")
 def rows():
     seen = []
-    found = paper_rows(seen.append, lambda name: float(len(name)))
+    listed = paper_rows(seen.append, lambda name: float(len(name)))
     assert seen == list(range(1, PAPER_ROWS + 1))
-    assert len(found) == PAPER_ROWS
-    return found
+    assert len(listed) == PAPER_ROWS
+    return listed
 
 
 def digits(row):

@@ -48,8 +48,8 @@ def test_kinds_follow_the_layers(backbone):
                 expected[full] = "norm"
             elif isinstance(module, nn.Conv2d | nn.Linear):
                 expected[full] = name
-    found = {role.name: role.kind for role in segmenter.parameter_roles()}
-    assert {name: found[name] for name in expected} == expected
+    kinds = {role.name: role.kind for role in segmenter.parameter_roles()}
+    assert {name: kinds[name] for name in expected} == expected
     assert Counter(expected.values()).keys() == {"norm", "weight", "bias"}
 
 

@@ -13,13 +13,13 @@ def test_steps_follow_one_another():
     torch.manual_seed(0)
     upsampler = CascadedLaU(6, (2, 3), hidden=5).double()
     scores, features = (torch.randn(2, channels, 3, 4, dtype=torch.float64) for channels in (3, 6))
-    found = upsampler(scores, features, (18, 24)).dense()
+    rendered = upsampler(scores, features, (18, 24)).dense()
     hidden = F.leaky_relu(F.conv2d(features, upsampler.reduce[0].weight), 0.01)
     for step, scale in zip(upsampler.steps, (2, 3), strict=True):
         maps = [F.conv2d(hidden, layer.weight, padding=1) for layer in (step.vertical, step.horizontal)]
         offsets = torch.cat([F.pixel_shuffle(each, scale) for each in maps], 1)
         scores, hidden = located_sample(scores, offsets), located_sample(hidden, offsets)
-    torch.testing.assert_close(found, scores)
+    torch.testing.assert_close(rendered, scores)
 
 
 @pytest.mark.parametrize(

@@ -22,15 +22,15 @@ def read(plane, y, x):
 
 def pixel_by_pixel(upsampler, scores):
     offsets = F.conv2d(scores, upsampler.offsets.weight, upsampler.offsets.bias, padding=1)
-    found = upsampler.kernel.bias[None, :, None, None].expand(B, C, H, W).clone()
+    moved = upsampler.kernel.bias[None, :, None, None].expand(B, C, H, W).clone()
     for y in range(H):
         for x in range(W):
             for tap in range(9):
                 dy, dx = offsets[0, 2 * tap, y, x].item(), offsets[0, 2 * tap + 1, y, x].item()
                 place = y + tap // 3 - 1 + dy, x + tap % 3 - 1 + dx
                 values = torch.stack([read(scores[0, c], *place) for c in range(C)])
-                found[0, :, y, x] += upsampler.kernel.weight[:, :, tap // 3, tap % 3] @ values
-    return found
+                moved[0, :, y, x] += upsampler.kernel.weight[:, :, tap // 3, tap % 3] @ values
+    return moved
 
 
 @torch.no_grad()
@@ -46,8 +46,8 @@ def test_it_is_a_convolution_at_displaced_places():
 
 def test_training_starts_from_bilinear_upsampling():
     scores = torch.randn(2, 3, 4, 5)
-    found = Deformable(3)(scores, scores, (16, 17)).dense()
-    torch.testing.assert_close(found, F.interpolate(scores, (16, 17), mode="bilinear"))
+    rendered = Deformable(3)(scores, scores, (16, 17)).dense()
+    torch.testing.assert_close(rendered, F.interpolate(scores, (16, 17), mode="bilinear"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

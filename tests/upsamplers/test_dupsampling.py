@@ -16,13 +16,13 @@ def window_by_window(upsampler, features, size):
     codes = F.conv2d(features, upsampler.encode.weight, upsampler.encode.bias)
     matrix = upsampler.weight.reshape(R * R * C, -1)  # window of the paper: r × r × n, flattened in this order
     mean = upsampler.bias.reshape(-1)
-    found = torch.empty(B, C, *size, dtype=features.dtype)
+    rendered = torch.empty(B, C, *size, dtype=features.dtype)
     for b in range(B):
         for y in range(size[0]):
             for x in range(size[1]):
                 window = (matrix @ codes[b, :, y // R, x // R] + mean).reshape(R, R, C)
-                found[b, :, y, x] = window[y % R, x % R] / upsampler.temperature
-    return found
+                rendered[b, :, y, x] = window[y % R, x % R] / upsampler.temperature
+    return rendered
 
 
 @pytest.mark.parametrize("size", [(12, 16), (9, 15), (1, 1)])

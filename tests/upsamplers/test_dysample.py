@@ -24,8 +24,8 @@ def by_the_letter(upsampler, scores, features):
         return fine
 
     def scoped(x):
-        found = linear(upsampler.move, x)
-        return 0.25 * found if upsampler.scope is None else 0.5 * linear(upsampler.scope, x).sigmoid() * found
+        offsets = linear(upsampler.move, x)
+        return 0.25 * offsets if upsampler.scope is None else 0.5 * linear(upsampler.scope, x).sigmoid() * offsets
 
     offsets = scoped(shuffled(features)) if upsampler.style == "pl" else shuffled(scoped(features))
     y = (

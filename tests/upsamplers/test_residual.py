@@ -38,15 +38,15 @@ def test_two_steps_are_one_where_grids_lie_on_each_other(origin):
     scores = scores[..., : (g - 1) // factor + 1, : (v - 1) // factor + 1]
     fine = Guides(None, [guides.levels[0][..., :g, :v]])
     for inner in (Bilinear(origin=origin), None):
-        found = Residual(3, LEVELS, inner, origin=origin).eval()(scores, features, size, fine)
-        torch.testing.assert_close(found.dense(), BilinearField(scores, size, origin).dense())
+        field = Residual(3, LEVELS, inner, origin=origin).eval()(scores, features, size, fine)
+        torch.testing.assert_close(field.dense(), BilinearField(scores, size, origin).dense())
 
 
 def test_scores_that_are_fine_already_stay_where_they_are():
     _, features, size, guides = inputs()
     scores = torch.randn(2, 3, *guides.levels[0].shape[2:])
-    found = Residual(3, LEVELS).eval()(scores, features, size, guides)
-    assert torch.equal(found.dense(), BilinearField(scores, size).dense())
+    field = Residual(3, LEVELS).eval()(scores, features, size, guides)
+    assert torch.equal(field.dense(), BilinearField(scores, size).dense())
 
 
 def test_fine_scores_are_added():

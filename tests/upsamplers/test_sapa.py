@@ -55,8 +55,8 @@ def test_fields_are_the_sums_of_the_paper(grid):
 def test_uniform_scores_stay_uniform_inside():
     upsampler = SAPA(6, LEVELS, window=3)
     scores, features, guide = torch.ones(1, 2, 4, 5), torch.randn(1, 6, 4, 5), torch.randn(1, 5, 16, 20)
-    found = upsampler(scores, features, (16, 20), Guides(None, [guide, features])).dense()
-    torch.testing.assert_close(found[..., 4:12, 4:16], torch.ones(1, 2, 8, 12))
+    rendered = upsampler(scores, features, (16, 20), Guides(None, [guide, features])).dense()
+    torch.testing.assert_close(rendered[..., 4:12, 4:16], torch.ones(1, 2, 8, 12))
 
 
 def test_all_of_it_trains_and_the_rest_is_bilinear():

@@ -23,9 +23,9 @@ def test_fields_and_gradients_are_those_of_the_operator(scale, separate):
     torch.testing.assert_close(field.rows(1, 3), expected[:, :, 1:3])
     labels = torch.randint(0, 3, (2, 4 * scale, 5 * scale))
     leaves = (scores, upsampler.weight)
-    found = torch.autograd.grad(cross_entropy(field, labels), leaves)
+    gradients = torch.autograd.grad(cross_entropy(field, labels), leaves)
     wanted = torch.autograd.grad(F.cross_entropy(expected, labels), leaves)
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(gradients, wanted)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 8])

@@ -27,8 +27,8 @@ Size = tuple[int, int]
 class Backbone(nn.Module):
     """Feature network of a timm model, or of one of ours.
 
-    Strides beyond `output_stride` become dilations (DeepLabv3, §3.1) where the architecture can do so; DenseNets can,
-    with the poolings of their transitions taken out. Neither the stride nor `multi_grid` changes the names or shapes of
+    Strides beyond `output_stride` become dilations (DeepLabv3, §3.1) where the architecture supports it; DenseNets do,
+    without the poolings of their transitions. Neither the stride nor `multi_grid` changes the names or shapes of
     tensors: weights trained at one stride run at another.
 
     Any image size is accepted: networks that drop border pixels or need a multiple of their stride get images padded at
@@ -46,8 +46,7 @@ class Backbone(nn.Module):
             from TensorFlow, or of our networks.
         multi_grid: For ResNets: factors of the rates of the units of block4 and of each cascaded block (DeepLabv3,
             §3.2.1), such as `(1, 2, 4)`, which gives rates 2, 4, 8 at output stride 16. By default every unit of a
-            cascaded block has the rate of the block, and block4 is as timm builds it: its first unit keeps the rate of
-            block3.
+            cascaded block has the rate of the block, and block4 is timm's: its first unit keeps the rate of block3.
         cascade: For ResNets: number of the last of the blocks 5, 6, 7 to append, copies of block4 (DeepLabv3, §3.2).
             Each can double the stride, up to 256 with 7. They become features `layer5`, `layer6`, `layer7`.
         taps: Intermediate maps to return as well, by the paths of their modules (`layer1.1.bn3`) or by names from
@@ -55,13 +54,13 @@ class Backbone(nn.Module):
             (Xception-65 and -71).
 
     Attributes:
-        features: What `forward` returns: the taps as they were asked for, then the others, finest first.
-        mean: Mean colour of the images that the network expects, in 0 … 1; from the weight file if it says so.
+        features: What `forward` returns: the taps in the given order, then the network's features, finest first.
+        mean: Mean colour of the images that the network expects, in 0 … 1; from the weight file if it has one.
         std: Standard deviation, likewise.
 
     Raises:
-        ValueError: If the model is unknown, cannot reach the stride, has no such blocks, units or taps, does not know
-            an option, or if the weights cannot be had or do not fit.
+        ValueError: If the model is unknown, cannot reach the stride, has no such blocks, units, taps or options, or if
+            the weights are not available or do not fit.
     """
 
     mean: Triple
@@ -142,7 +141,7 @@ class Backbone(nn.Module):
     def _append(
         self, name: str, block4: FeatureInfo, cascade: int | None, output_stride: int, multi_grid: Sequence[int] | None
     ) -> tuple[nn.ModuleList, list[FeatureInfo]]:
-        """Set the rates of block4, and build the blocks after it."""
+        """Set the rates of block4, and build the blocks after it with their features."""
         if cascade not in (None, 5, 6, 7):
             raise ValueError(f"cascade: expected 5, 6 or 7, got {cascade!r}")
         if multi_grid is None and cascade is None:
@@ -173,7 +172,7 @@ class Backbone(nn.Module):
         return tapped, 1 if only or rounds_up else largest, only
 
     def _shapes(self, size: Size) -> list[tuple[int, ...]] | None:
-        """Shapes of the maps for an image, found without computing them; `None` if the network refuses the size."""
+        """Shapes of the maps for an image, computed without values; `None` if the network refuses the size."""
         state = (*self.network.named_parameters(), *self.network.named_buffers())
         ghosts = {name: tensor.to("meta") for name, tensor in state}
         training = self.network.training
@@ -182,7 +181,7 @@ class Backbone(nn.Module):
             with torch.no_grad(), _ShapesAlone():
                 image = torch.empty(1, self.in_channels, *size, device="meta")
                 maps = self._maps(lambda images: functional_call(self.network, ghosts, images), image)
-        except Exception:  # each architecture has its own way to say no
+        except Exception:  # every architecture refuses in its own way
             return None
         finally:
             self.network.train(training)
@@ -190,7 +189,7 @@ class Backbone(nn.Module):
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """Leaves out batch normalisation, which keeps shapes and is slow on tensors without values."""
+    """Skips batch normalisation, which keeps shapes and is slow on tensors without values."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return args[0] if func is F.batch_norm else func(*args, **(kwargs or {}))

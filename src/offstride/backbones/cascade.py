@@ -18,13 +18,13 @@ def build_cascade(
 
     Args:
         units: Units of block4.
-        block4: What block4 gives.
+        block4: Feature of block4.
         last: Number of the last block.
         output_stride: Stride of the last block.
         multi_grid: Factors of the rates, one for each unit.
 
     Returns:
-        The blocks and what they give, named `layer5`, `layer6`, …
+        The blocks and their features, named `layer5`, `layer6`, …
 
     Raises:
         ValueError: If block4 has a single unit, which cannot be copied because it changes the channels.
@@ -67,7 +67,7 @@ def _halve(unit: Unit) -> None:
     """Let the unit halve the grid, in its first 3×3 convolution as timm does. The channels stay, so the shortcut needs
     no projection: it keeps every second position.
     """
-    convolution = next(each for each in unit.children() if isinstance(each, nn.Conv2d) and each.kernel_size == (3, 3))
-    convolution.stride = (2, 2)
+    convolutions = [module for module in unit.children() if isinstance(module, nn.Conv2d)]
+    next(module for module in convolutions if module.kernel_size == (3, 3)).stride = (2, 2)
     unit.stride = 2
     unit.downsample = nn.MaxPool2d(1, stride=2)

@@ -14,7 +14,7 @@ def residual_units(network: Any, name: str, argument: str) -> list[Unit]:
     """Units of block4 of a timm ResNet's feature network.
 
     Raises:
-        ValueError: Naming the argument that asks for them, if the network has none.
+        ValueError: Naming the argument that needs them, if the network has none.
     """
     units: list[Any] = list(getattr(network, "layer4", ()))
     if not units or not all(isinstance(unit, Unit) for unit in units):

@@ -1,7 +1,6 @@
 """Feature networks by name: those of timm and ours, all of one kind.
 
-A feature network returns a list of maps, and says what they are in `feature_info` and what images it expects in
-`pretrained_cfg`.
+A feature network returns a list of maps; its `feature_info` describes them, its `pretrained_cfg` the images it expects.
 """
 
 from collections.abc import Callable
@@ -11,10 +10,9 @@ from typing import Any
 import timm
 import torch
 
-from offstride.backbones.densenet import dilate_densenet
+from offstride.backbones.dilation import dilate_densenet, dilate_xception, is_xception
 from offstride.backbones.resnetv2_gluon import resnetv2_50_gluon
 from offstride.backbones.wider_resnet import wider_resnet38
-from offstride.backbones.xception import dilate_xception, is_xception
 
 _OURS: dict[str, Callable[..., Any]] = {"resnetv2_50_gluon": resnetv2_50_gluon, "wider_resnet38": wider_resnet38}
 _FULL_MODELS = {"resnetv2_50_gluon": ("resnetv2_50",)}  # of our networks, where their weights come from a larger model
@@ -30,22 +28,19 @@ def create_network(name: str, output_stride: int, pretrained: bool, options: dic
         options: Further arguments of the network.
 
     Raises:
-        ValueError: If the name is unknown, an option is refused or weights cannot be had.
+        ValueError: If the name is unknown, an option is refused or weights are not available.
     """
     _check_name(name)
     if name in _OURS:
         return _create_ours(name, output_stride, pretrained, options)
-    if is_xception(name):
-        network = _create_timm(name, 32, pretrained, options)
-        dilate_xception(network, output_stride)
-        return network
-    network = _create_timm(name, output_stride, pretrained, options)
-    dilate_densenet(network, output_stride)
+    xception = is_xception(name)
+    network = _create_timm(name, 32 if xception else output_stride, pretrained, options)
+    (dilate_xception if xception else dilate_densenet)(network, output_stride)
     return network
 
 
 def full_names(name: str, options: dict[str, Any]) -> set[str]:
-    """Names of all tensors of the full model, with those that the feature network has no use for."""
+    """Names of all tensors of the full model, including those that the feature network lacks."""
     if name in _OURS:
         with torch.device("meta"):
             return {key for full in _FULL_MODELS.get(name, ()) for key in timm.create_model(full).state_dict()}

@@ -40,8 +40,8 @@ class Taps:
             _module(network, name, tap, aliases).register_forward_hook(_Collector(self._maps, tap))
 
     def take(self) -> list[Any]:
-        """What the modules returned in the run before, in the order of the names; `None` where a module did not run.
-        Nothing is kept.
+        """Outputs of the modules in the last run, in the order of the names, `None` where a module did not run; they
+        are released.
         """
         maps = [self._maps.get(name) for name in self.names]
         self._maps.clear()

@@ -1,4 +1,4 @@
-"""Pretrained backbone weights from a file: every tensor finds its place, or the file is refused."""
+"""Pretrained backbone weights from a file: all tensors must match."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ def load_backbone_weights(network: nn.Module, path: str | Path, ignorable: Colle
     """Load a safetensors file into a feature network; values are converted to the types of the network.
 
     timm's feature networks rename some tensors of the full model (`stages.0` becomes `stages_0` or
-    `model.stages.0`); such tensors are found under their full name.
+    `model.stages.0`); such tensors are also accepted under their full name.
 
     Args:
         network: Network to fill.
@@ -27,7 +27,7 @@ def load_backbone_weights(network: nn.Module, path: str | Path, ignorable: Colle
         ValueError: If the file cannot be read, or naming the tensors that are missing, unexpected or of another shape.
             The network is unchanged then.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path, "weights")
     known = {*tensors, *ignorable}
     own = network.state_dict()
     stored = {name: _stored_name(name, known) for name in own}
@@ -38,9 +38,9 @@ def load_backbone_weights(network: nn.Module, path: str | Path, ignorable: Colle
 
 
 def mismatches(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], ignorable: Collection[str] = ()) -> str:
-    """What keeps `actual` from taking the place of `expected`, in words; empty if nothing does.
+    """Why `actual` cannot replace `expected`, in words; empty if it can.
 
-    Batch counters of batch normalisation may be missing, tensors named in `ignorable` may be there in addition.
+    Batch counters of batch normalisation may be missing, and `ignorable` tensors may be there in addition.
     """
     missing = [name for name in expected if name not in actual and not name.endswith("num_batches_tracked")]
     unexpected = sorted(actual.keys() - expected.keys() - set(ignorable))
@@ -55,7 +55,7 @@ def mismatches(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], ign
 
 def normalisation(metadata: Mapping[str, str], path: str | Path) -> tuple[Triple, Triple] | None:
     """Mean and standard deviation per channel (of images in 0 … 1) from the `mean` and `std` of a file's metadata,
-    written as one number or three with commas; `None` if it has not got both.
+    written as one number or three with commas; `None` unless it has both.
 
     Raises:
         ValueError: If they are not such numbers.
@@ -74,12 +74,13 @@ def _triple(name: str, text: str, path: str | Path) -> Triple:
     return first, second, third
 
 
-def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; raises a `ValueError` that names its kind and path."""
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"weights {path}: expected a safetensors file ({error})") from error
+        raise ValueError(f"{kind} {path}: expected a safetensors file ({error})") from error
 
 
 def _stored_name(own: str, stored: Collection[str]) -> str:

@@ -76,7 +76,7 @@ class WiderResNet(nn.Module):
         self.feature_info = [{"num_chs": channels, "reduction": 1, "module": "block1"}]
         for index, halves, running, rate in _plan(output_stride):
             count, widths = _STRUCTURE[index]
-            widths = [max(1, round(each * width)) for each in widths]
+            widths = [max(1, round(number * width)) for number in widths]
             block = nn.Sequential()
             if pools := index in (2, 3):
                 block.add_module("pool", nn.MaxPool2d(3, 2, 1))

@@ -6,12 +6,7 @@ from offstride.fusion.base import Fusion, grid_of, total
 
 
 class Addition(Fusion):
-    """The sum of all levels, on the grid of each: X̃_l = Σ_i X_i.
-
-    Args:
-        channels: Channels of the levels, finest first.
-        width: Channels D of each fused level.
-    """
+    """The sum of all levels, on the grid of each: X̃_l = Σ_i X_i."""
 
     def fuse(self, levels: list[Tensor], gates: list[Tensor]) -> list[Tensor]:
         """See `Fusion`."""

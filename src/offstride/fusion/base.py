@@ -1,4 +1,4 @@
-"""What every fusion of feature levels is: "Gated Fully Fusion for Semantic Segmentation" (GFF), Li et al., AAAI 2020.
+"""Base class of fusions of feature levels: "Gated Fully Fusion for Semantic Segmentation" (GFF), Li et al., AAAI 2020.
 
 Shapes: B batch, L levels, finest first; level l has C_l channels on an h_l×w_l grid and D channels once reduced.
 
@@ -18,7 +18,7 @@ from offstride.ops.grid import same_grid
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion makes of L levels.
+    """The result of a fusion of L levels.
 
     Attributes:
         levels: `(B, D, h_l, w_l)` for each level, on its own grid, finest first.
@@ -32,8 +32,7 @@ class Fused:
 class Fusion(nn.Module, ABC):
     """Levels → 1×1 convolution to one width → fusion → two 3×3 convolutions per level.
 
-    All convolutions are followed by batch normalisation and ReLU (§Network Architecture). A kind of fusion says what
-    `fuse` does.
+    All convolutions are followed by batch normalisation and ReLU (§Network Architecture). Subclasses define `fuse`.
 
     Args:
         channels: Channels C_l of the levels, finest first.
@@ -68,7 +67,7 @@ class Fusion(nn.Module, ABC):
         """Gate maps, of one or of D channels, from the unreduced levels; none by default.
 
         Raises:
-            ValueError: If gates are to be closed that are not there.
+            ValueError: If there are no such gates.
         """
         if closed:
             raise ValueError(f"closed: expected no levels, {type(self).__name__} has no gates; got {sorted(closed)}")
@@ -103,10 +102,10 @@ def total(maps: Iterable[Tensor], size: tuple[int, int]) -> Tensor | int:
     linear: the three equal grids of a network of output stride 8 cost one resizing.
     """
     sums: list[Tensor] = []
-    for each in maps:
-        place = next((i for i, present in enumerate(sums) if same_grid(grid_of(present), grid_of(each))), None)
+    for level in maps:
+        place = next((i for i, present in enumerate(sums) if same_grid(grid_of(present), grid_of(level))), None)
         if place is None:
-            sums.append(each)
+            sums.append(level)
         else:
-            sums[place] = sums[place] + each
-    return sum(resized(each, size) for each in sums)
+            sums[place] = sums[place] + level
+    return sum(resized(values, size) for values in sums)

@@ -11,10 +11,6 @@ class Concat(Fusion):
     """All levels side by side, on the grid of each: X̃_l = concat(X_1, …, X_L).
 
     The first 3×3 convolution of a level brings the L·D channels back to D.
-
-    Args:
-        channels: Channels of the levels, finest first.
-        width: Channels D of each fused level.
     """
 
     @staticmethod

@@ -74,4 +74,4 @@ class DenseFeaturePyramid(nn.Module):
 
 def _joined(maps: Sequence[Tensor]) -> Tensor:
     """Maps side by side on the grid of the last one."""
-    return torch.cat([resized(each, grid_of(maps[-1])) for each in maps], 1)
+    return torch.cat([resized(values, grid_of(maps[-1])) for values in maps], 1)

@@ -13,10 +13,6 @@ class FPN(Fusion):
 
     The paper's FPN on PSPNet has five levels: the four stages and, as the top, the map of the pyramid pooling. Any list
     of levels can be given.
-
-    Args:
-        channels: Channels of the levels, finest first.
-        width: Channels D of each fused level.
     """
 
     def fuse(self, levels: list[Tensor], gates: list[Tensor]) -> list[Tensor]:

@@ -12,13 +12,8 @@ from offstride.fusion.gates import GatedFusion
 class GatedFPN(GatedFusion):
     """X̃_l = (1 + G_l)·X_l + (1 − G_l)·G_{l+1}·X̃_{l+1}, where X̃_L = (1 + G_L)·X_L.
 
-    The paper says no more than that its gates are added to the path of Eq. 4. Here Eq. 5 is kept whole, with the only
-    level that Eq. 4 listens to, fused already, as the sender; the gate of the sender is the one found on its own level.
-
-    Args:
-        channels: Channels of the levels, finest first.
-        width: Channels D of each fused level.
-        gate_channels: See `GatedFusion`.
+    The paper only says that its gates are added to the path of Eq. 4. Here the whole of Eq. 5 is kept; the sender is
+    the fused level above, the only one in Eq. 4, with the gate of its own unfused level.
     """
 
     def fuse(self, levels: list[Tensor], gates: list[Tensor]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Gate maps: where a level has something to say ("Gated Fully Fusion for Semantic Segmentation", Li et al., AAAI 2020,
+"""Gate maps: where a level contributes ("Gated Fully Fusion for Semantic Segmentation", Li et al., AAAI 2020,
 Eq. 5).
 """
 

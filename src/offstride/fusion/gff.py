@@ -18,16 +18,12 @@ class GFF(GatedFusion):
         channels: Channels of the levels, finest first.
         width: Channels D of each fused level.
         gate_channels: See `GatedFusion`.
-        sequential: Update level after level from the finest on, as the released code does: a level then hears the
+        sequential: Update level after level from the finest on, as the released code does: a level then receives the
             fused form of those before it. Gates stay those of the unfused levels.
     """
 
     def __init__(
-        self,
-        channels: Sequence[int],
-        width: int = 256,
-        gate_channels: GateChannels = "one",
-        sequential: bool = False,
+        self, channels: Sequence[int], width: int = 256, gate_channels: GateChannels = "one", sequential: bool = False
     ) -> None:
         super().__init__(channels, width, gate_channels)
         self.sequential = sequential

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from offstride.features import FeatureInfo
-from offstride.heads.base import Head
-from offstride.heads.pooled import check_pooled
+from offstride.heads.base import Head, check_pooled
 from offstride.layers import convolution, separable_convolution
 
 

@@ -1,4 +1,4 @@
-"""What every head is."""
+"""Base class of heads, and a check that some of them share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class HeadOutput:
-    """All that a head finds.
+    """All outputs of a head.
 
     Attributes:
         map: `(B, D, h, w)` that the classifier reads.
-        scene: `(B, C)` scores for the presence of a class, where the head gives them.
-        gates: Gate maps `(B, 1, h, w)` by level, finest first, where it has gates.
+        scene: `(B, C)` scores for the presence of a class, if the head has them.
+        gates: Gate maps `(B, 1, h, w)` by level, finest first, if it has gates.
     """
 
     map: Tensor
@@ -29,7 +29,7 @@ class Head(nn.Module, ABC):
     Attributes:
         out_channels: Channels D of this map.
         out_stride: Its stride in image pixels.
-        atrous: Whether it has the `rates` of DeepLabv3 (§3.3), which double at output stride 8 unless they are given.
+        atrous: Whether it has the `rates` of DeepLabv3 (§3.3), which double at output stride 8 by default.
     """
 
     atrous: ClassVar[bool] = False
@@ -41,19 +41,33 @@ class Head(nn.Module, ABC):
         """`(B, D, h, w)` from the list of features that the head was made for."""
 
     def decode(self, features: Sequence[Tensor], closed: Collection[int] = ()) -> HeadOutput:
-        """The same with all that comes with it.
+        """All outputs.
 
         Args:
-            features: The same.
+            features: The features that the head was made for.
             closed: Levels whose gate is set to zero, in heads that have gates.
 
         Raises:
-            ValueError: If there are gates to close that the head has not got.
+            ValueError: If the head has no such gates.
         """
         if closed:
             raise ValueError(f"closed: expected no levels, {type(self).__name__} has no gates; got {sorted(closed)}")
         return self.explain(features)
 
     def explain(self, features: Sequence[Tensor]) -> HeadOutput:
-        """What `decode` returns with all gates open; heads that find more than a map override this."""
+        """What `decode` returns with all gates open; heads with more outputs than a map override this."""
         return HeadOutput(self(features))
+
+
+def check_pooled(pooled: Tensor, norm: nn.Module, head: str) -> None:
+    """Raise a `ValueError` if batch normalisation is to train on `(1, D, 1, 1)`: one value per channel has no variance.
+
+    Synchronised normalisation, which sees the images of other processes too, is not refused.
+    """
+    if not norm.training or not isinstance(norm, nn.BatchNorm2d):
+        return
+    if len(pooled) == 1 and pooled.shape[2:].numel() == 1:
+        raise ValueError(
+            f"images: the image pooling of {head} cannot train its batch normalisation on one image; "
+            "use two or more per process, synchronised or frozen normalisation, or eval()"
+        )

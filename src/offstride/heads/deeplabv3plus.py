@@ -6,7 +6,6 @@ Shapes: B batch, h×w coarse grid, g×v grid of the low-level feature.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from offstride.features import FeatureInfo
@@ -30,9 +29,9 @@ class DeepLabv3PlusHead(Head):
         separable: Whether all 3×3 convolutions are depthwise separable.
         channels: Channels of ASPP and of the result.
         low_channels: Channels that the low-level feature is reduced to.
-        upsample: What upsamples the `(B, channels, h, w)` result of ASPP: an upsampler for that many channels, which
-            gets it both as values and as features and must not need more of an image than its size. LaU stands here in
-            the LaU paper's Table 7, which gives no further detail. By default, bilinear.
+        upsample: Upsampler of the `(B, channels, h, w)` result of ASPP, for that many channels: it gets the result both
+            as values and as features, and must not need an image. LaU is used here in the LaU paper's Table 7, which
+            gives no further detail. By default, bilinear.
         dropout: Share of elements of the result of ASPP that are dropped in training; the paper names none, its
             released code has 0.1.
 
@@ -62,13 +61,10 @@ class DeepLabv3PlusHead(Head):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """`(B, channels, g, v)` from all features of the backbone."""
-        low = features[self.index]
-        return self.fuse(self._upsampled(self.aspp(features), low.shape[2:]), low)
-
-    def _upsampled(self, values: Tensor, size: torch.Size) -> Tensor:
-        if self.upsample is None:
-            return resized(values, size)
-        return self.upsample(values, values, tuple(size)).dense()
+        values, low = self.aspp(features), features[self.index]
+        size = (low.shape[2], low.shape[3])
+        values = resized(values, size) if self.upsample is None else self.upsample(values, values, size).dense()
+        return self.fuse(values, low)
 
 
 def _stride_4(features: Sequence[FeatureInfo]) -> int:

@@ -16,8 +16,8 @@ from offstride.layers import convolution
 
 
 class EncNetHead(Head):
-    """3×3 convolution of the last feature; the encoding of what it gives scales its channels (§3.1) and tells which
-    classes the scene has (§3.2).
+    """3×3 convolution of the last feature; the encoding of its result scales its channels (§3.1) and predicts the
+    classes of the scene (§3.2).
 
     What the paper leaves open is as in its released code: a 1×1 convolution before the encoding layer, and
     channels that are scaled by 1 + γ and rectified.
@@ -33,7 +33,7 @@ class EncNetHead(Head):
         dropout: Share of elements of the result that are dropped in training.
 
     Raises:
-        ValueError: If lateral features are asked for and there are none.
+        ValueError: If `lateral` is set and there are fewer than three features.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class EncNetHead(Head):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """`(B, channels, h, w)` from all features of the backbone."""
         x = self._reduced(features)
-        return self._gated(x, self._encoded(x))
+        return self._gated(x, self.encoding(self.embed(x)))
 
     def explain(self, features: Sequence[Tensor]) -> HeadOutput:
         """The same with `(B, C)` scores for the presence of classes."""
         x = self._reduced(features)
-        encoded = self._encoded(x)
+        encoded = self.encoding(self.embed(x))
         return HeadOutput(self._gated(x, encoded), None if self.scene is None else self.scene(encoded))
 
     def _reduced(self, features: Sequence[Tensor]) -> Tensor:
@@ -77,9 +77,6 @@ class EncNetHead(Head):
             return x
         beside = [unit(resized(low, x.shape[2:])) for unit, low in zip(self.lateral, features[-3:-1], strict=True)]
         return self.join(torch.cat([x, *beside], 1))
-
-    def _encoded(self, x: Tensor) -> Tensor:
-        return self.encoding(self.embed(x))
 
     def _gated(self, x: Tensor, encoded: Tensor) -> Tensor:
         gate = self.gate(encoded).sigmoid()[:, :, None, None]

@@ -1,4 +1,4 @@
-"""No head at all: the classifier reads the backbone, as in the cascaded models of "Rethinking Atrous Convolution for
+"""No head: the classifier reads the backbone, as in the cascaded models of "Rethinking Atrous Convolution for
 Semantic Image Segmentation" (DeepLabv3), Chen et al., arXiv 1706.05587, §3.2.
 """
 

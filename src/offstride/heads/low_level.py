@@ -1,4 +1,4 @@
-"""Low-level features, as the decoders of DeepLabv3+ and DUpsampling take them in.
+"""Low-level features in the decoders of DeepLabv3+ and DUpsampling.
 
 Shapes: B batch, h×w a grid.
 """

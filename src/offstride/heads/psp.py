@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from offstride.features import FeatureInfo
 from offstride.field import resized
-from offstride.heads.base import Head
-from offstride.heads.pooled import check_pooled
+from offstride.heads.base import Head, check_pooled
 from offstride.layers import convolution
 
 

@@ -17,8 +17,8 @@ def model_card(config: ModelConfig, classes: ClassSet | None, name: str, scores:
     Args:
         config: The model.
         classes: Its classes, if known.
-        name: What it is called: the repository, or the folder.
-        scores: `Evaluation.to_dict()`, or the same from a file; an entry `dataset` names what was evaluated on.
+        name: Name of the model: the repository, or the folder.
+        scores: `Evaluation.to_dict()`, or the same from a file; the entry `dataset` names the data set.
 
     Raises:
         ValueError: If the scores are not those of an evaluation.
@@ -64,11 +64,8 @@ def _table(scores: Mapping[str, Any]) -> str:
         ) from error
     mean = f"| **mean** | {' | '.join(map(_percent, means))} |"
     head = "| class | IoU | boundary IoU | accuracy |\n|---|---:|---:|---:|"
-    return f"{images} images{_where(scores)}, in per cent.\n\n" + "\n".join([head, *rows, mean])
-
-
-def _where(scores: Mapping[str, Any]) -> str:
-    return f" of {scores['dataset']}" if scores.get("dataset") else ""
+    where = f" of {scores['dataset']}" if scores.get("dataset") else ""
+    return f"{images} images{where}, in per cent.\n\n" + "\n".join([head, *rows, mean])
 
 
 def _percent(value: float | None) -> str:
@@ -76,12 +73,12 @@ def _percent(value: float | None) -> str:
 
 
 def _data(config: ModelConfig, name: str, scores: Mapping[str, Any] | None) -> ModelCardData:
-    dataset = str((scores or {}).get("dataset") or "unnamed")
-    values = {metric: (scores or {}).get(metric) for metric in _METRICS}
+    figures = scores or {}
+    dataset = str(figures.get("dataset") or "unnamed")
     results = [
-        EvalResult("image-segmentation", dataset, dataset, metric, value, metric_name=_METRICS[metric])
-        for metric, value in values.items()
-        if value is not None
+        EvalResult("image-segmentation", dataset, dataset, metric, figures[metric], metric_name=title)
+        for metric, title in _METRICS.items()
+        if figures.get(metric) is not None
     ]
     return ModelCardData(
         library_name="offstride",

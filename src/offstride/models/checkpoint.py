@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from offstride import __version__
-from offstride.backbones.weights import mismatches
+from offstride.backbones.weights import mismatches, read_tensors
 from offstride.data.catalog import ClassSet
 from offstride.files import write_bytes
 from offstride.models.config import ModelConfig
 
 FORMAT_VERSION = 1
 PARTS = ("backbone", "head", "fusion", "classifier", "upsampler", "auxiliary")
-"""Parts of a model that can be taken over on their own, with the names that they have in its configuration."""
+"""Parts of a model that can be loaded on their own, with the names that they have in its configuration."""
 _KEY = "offstride"
 
 
@@ -42,7 +41,7 @@ class Checkpoint:
         model.load_state_dict(self.tensors)
 
     def fill_parts(self, model: nn.Module, config: ModelConfig, parts: Collection[str]) -> None:
-        """Load the tensors of some parts into a model, whatever other parts either has.
+        """Load the tensors of some parts into a model, whose other parts may differ.
 
         A head is the same part with and without a fusion around it.
 
@@ -67,9 +66,7 @@ class Checkpoint:
 
 
 def named_by_part(name: str, config: ModelConfig) -> str:
-    """Name of a tensor with its part of `PARTS` in front: a fusion holds the head in the model, and stands beside it in
-    the configuration.
-    """
+    """Name of a tensor that begins with its part of `PARTS`: in the model, a fusion contains the head."""
     first, _, rest = name.partition(".")
     if first != "head" or config.fusion is None:
         return name
@@ -87,7 +84,7 @@ def _of_parts(tensors: Mapping[str, Tensor], parts: Collection[str], owner: str)
 def write_checkpoint(
     path: str | Path, tensors: Mapping[str, Tensor], config: ModelConfig, classes: ClassSet | None
 ) -> None:
-    """Write a file, see `offstride.files.write_whole`; missing folders are made.
+    """Write a file atomically; missing folders are created.
 
     Raises:
         ValueError: Naming the path, if it cannot be written.
@@ -98,11 +95,8 @@ def write_checkpoint(
         "config": config.to_dict(),
         "classes": classes and classes.to_dict(),
     }
-    # copies: the file format has no views and no shared memory
-    copies = {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
+    layout = torch.contiguous_format  # copies, since the file format has no views and no shared memory
+    copies = {name: tensor.detach().to("cpu", copy=True, memory_format=layout) for name, tensor in tensors.items()}
     content = serialise(copies, metadata={"format": "pt", _KEY: json.dumps(header)})
     try:
         write_bytes(path, content)
@@ -116,18 +110,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         ValueError: Naming the path, if it is no such file or one of a later version.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"checkpoint {path}: expected a safetensors file ({error})") from error
+    tensors, metadata = read_tensors(path, "checkpoint")
     try:
         header = _header(metadata)
-        classes = header.get("classes")
-        return Checkpoint(
-            tensors, ModelConfig.from_dict(header.get("config", {})), ClassSet.from_dict(classes) if classes else None
-        )
+        config, classes = ModelConfig.from_dict(header.get("config", {})), header.get("classes")
+        return Checkpoint(tensors, config, ClassSet.from_dict(classes) if classes else None)
     except ValueError as error:
         raise ValueError(f"checkpoint {path}: {error}") from error
 

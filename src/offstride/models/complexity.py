@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-adds, memory of activations, without computing anything.
+"""Costs of a model: parameters, multiply-adds, memory of activations; counted from shapes alone.
 
 Convention: `macs` are multiply-adds of convolutions and matrix products, as LaU and DeepLabv3 quote them; `flops` are
 twice that, as DUpsampling quotes. Normalisation, activations, pooling and bilinear interpolation are not counted.
@@ -27,7 +27,7 @@ class Complexity:
         size: `(H, W)` of the image.
         parameters: Number of parameters.
         macs: Multiply-adds of the forward pass.
-        activation_bytes: What a training step keeps for its backward pass, in float32, without its loss.
+        activation_bytes: Memory that a training step keeps for its backward pass, in float32, without its loss.
     """
 
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class Complexity:
 
 
 def complexity(model: Segmenter, size: tuple[int, int] = (512, 512), *, auxiliary: bool = False) -> Complexity:
-    """Count the costs of a model on the meta device; the model is not touched.
+    """Count the costs of a model on the meta device; the model is unchanged.
 
     Args:
         model: Any device; its mode does not matter.
@@ -59,10 +59,10 @@ def complexity(model: Segmenter, size: tuple[int, int] = (512, 512), *, auxiliar
     kept: dict[int, Tensor] = {}
     with FlopCounterMode(display=False) as counter, _kept_for_backward(ghost, kept):
         _run(ghost.train(), image, auxiliary)
-    own = ghost.parameters() if auxiliary else (p for name, p in ghost.named_parameters() if not _is_auxiliary(name))
+    counted = (p for name, p in ghost.named_parameters() if auxiliary or not name.startswith("auxiliary."))
     return Complexity(
         size,
-        sum(parameter.numel() for parameter in own),
+        sum(parameter.numel() for parameter in counted),
         counter.get_total_flops() // 2 // len(image),
         sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // len(image),
     )
@@ -84,7 +84,11 @@ def decoder_flops(model: Segmenter, size: tuple[int, int]) -> int:
         raise ValueError(f"model: expected one with a DUpsamplingDecoder, got {type(model.head).__name__}")
     ghost = _ghost(model)
     head: DUpsamplingDecoder = ghost.head.eval()  # type: ignore[assignment]
-    maps = [torch.empty(1, info.channels, *_grid(size, info.stride), device="meta") for info in model.backbone.features]
+    H, W = size
+    maps = [
+        torch.empty(1, info.channels, -(-H // info.stride), -(-W // info.stride), device="meta")
+        for info in model.backbone.features
+    ]
     values = torch.empty(1, head.aspp.out_channels, *maps[-1].shape[2:], device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         decoded = head.aggregate(values, [maps[index] for index in head.indices])
@@ -93,10 +97,6 @@ def decoder_flops(model: Segmenter, size: tuple[int, int]) -> int:
             field.dense()
     outputs = decoded.shape[2:].numel() * field.bias.numel() if isinstance(field, SubpixelField) else 0
     return counter.get_total_flops() + 2 * outputs
-
-
-def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
@@ -108,10 +108,6 @@ def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
         field = field.source
     if field.multiplies:
         field.dense()
-
-
-def _is_auxiliary(name: str) -> bool:
-    return name.startswith("auxiliary.")
 
 
 def _ghost(model: Segmenter) -> Segmenter:

@@ -1,4 +1,4 @@
-"""What a model is made of, in plain values that a recipe or a checkpoint can hold."""
+"""The configuration of a model, in plain values that a recipe or a checkpoint can hold."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a model is made of, whatever its classes and images: the settings that configurations and recipes share.
+    """The parts of a model, without its classes and images: the settings that configurations and recipes share.
 
     Args:
         backbone: Any timm model with `features_only`, or one of ours.
@@ -18,12 +18,12 @@ class Architecture:
             `"psp"`.
         upsampler: `"bilinear"`, `"carafe"`, `"cascaded_lau"`, `"deformable"`, `"dupsampling"`, `"dysample"`,
             `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"residual"`, `"sapa"` or `"transposed"`.
-        fusion: What joins the levels of the backbone to the head's map: `"addition"`, `"concat"`, `"fpn"`,
-            `"gated_fpn"`, `"gff"`, or nothing.
+        fusion: Fusion of the levels of the backbone, joined to the head's map: `"addition"`, `"concat"`, `"fpn"`,
+            `"gated_fpn"`, `"gff"`, or None.
         output_stride: Stride of the coarse grid in image pixels: 8, 16 or 32, and more for cascades.
         multi_grid: Factors of the rates of the units of the last blocks (DeepLabv3), see `Backbone`.
         cascade: Last block of a cascade (5, 6 or 7; DeepLabv3), see `Backbone`.
-        taps: Further features of the backbone that the head asks for, by name (DUpsampling), see `Backbone`.
+        taps: Further features of the backbone for the head, by name (DUpsampling), see `Backbone`.
         backbone_options: Further arguments of `timm.create_model`.
         head_options: Arguments of the head. Unless `rates` are among them, those of ASPP are (6, 12, 18), doubled at
             output stride 8 (DeepLabv3, §3.3).

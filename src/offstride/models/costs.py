@@ -1,6 +1,6 @@
-"""Costs of the published models, counted beforehand: `offstride models` lists them at once.
+"""Costs of the published models, precomputed for `offstride models`.
 
-`python -m offstride.models.costs` counts them again after a change; a test says when that is due.
+`python -m offstride.models.costs` counts them again after a change; a test fails when the table is out of date.
 """
 
 import json
@@ -35,10 +35,10 @@ def ghost_preset(name: str) -> Segmenter:
         return create_model(name)
 
 
-def costs_of(name: str) -> dict[str, int]:
-    """An entry of the table."""
-    found = count_preset(name)
-    return {"parameters": found.parameters, "macs": found.macs}
+def costs_of(name: str, size: tuple[int, int] | None = None) -> dict[str, int]:
+    """`parameters` and `macs` of a published model, counted now, see `count_preset`."""
+    costs = count_preset(name, size)
+    return {"parameters": costs.parameters, "macs": costs.macs}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a few plain values to a model."""
+"""Models from plain values."""
 
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ def create_model(
         `create_model("encnet_resnet50_os8_lau", classes=5)`
 
     Args:
-        config: Description of the model, or name of a published one (`offstride models` lists them); or give its fields
-            as keywords, which also replace fields of a `config`.
-        classes: Number of classes, or the classes themselves, whose names then travel with the model.
+        config: Configuration of the model, or name of a published one (`offstride models` lists them). Keywords replace
+            its fields, or give all of them.
+        classes: Number of classes, or the classes themselves, whose names are then saved with the model.
         pretrained: Weights of the backbone: path of a safetensors file, `True` for those that timm downloads, `False`
             for none.
         **fields: Fields of `ModelConfig`.

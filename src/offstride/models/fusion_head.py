@@ -24,13 +24,13 @@ class FusionHead(Head):
 
     Args:
         features: What the backbone returns.
-        context: Head whose map stands at the top of the pyramid, such as the pyramid pooling of PSPNet.
+        context: Head whose map is the top of the pyramid, such as the pyramid pooling of PSPNet.
         kind: Name of the fusion: a key of `offstride.fusion.FUSIONS`.
-        levels: Names of the features that are fused; the last four by default, the stages of a ResNet.
+        levels: Names of the fused features; the last four by default, the stages of a ResNet.
         pyramid: Put the dense feature pyramid (DFP, Eq. 6) between fusion and classifier, which then reads the maps of
             the pyramid instead of the context and the levels.
-        grid: Where all maps meet: at that of the context map, which gives the parameters and operations that we quote,
-            or at that of the finest level.
+        grid: Grid of the joined map: that of the `"context"` map, with which our parameters and operations are counted,
+            or that of the `"finest"` level.
         width: Channels of each fused level.
         options: Further arguments of the fusion.
 
@@ -68,15 +68,15 @@ class FusionHead(Head):
         return self.decode(features).map
 
     def decode(self, features: Sequence[Tensor], closed: Collection[int] = ()) -> HeadOutput:
-        """The same with what the context head says and with the gates; those of the levels in `closed` are set to zero
-        (Fig. 9b), counted from the finest.
+        """The same with the scene scores of the context head and the gates; gates of the levels in `closed`, counted
+        from the finest, are set to zero (Fig. 9b).
         """
         context = self.context.decode(features)
         maps = [features[index] for index in self.levels]
         fused = self.fusion(maps, closed)
         joined = self.pyramid(context.map, fused.levels) if self.pyramid else [context.map, *fused.levels]
         size = grid_of(context.map if self.grid == "context" else fused.levels[0])
-        return HeadOutput(torch.cat([resized(each, size) for each in joined], 1), context.scene, fused.gates)
+        return HeadOutput(torch.cat([resized(values, size) for values in joined], 1), context.scene, fused.gates)
 
 
 def _find(features: Sequence[FeatureInfo], names: Sequence[str] | None) -> list[int]:

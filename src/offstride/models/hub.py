@@ -1,7 +1,7 @@
 """Models on the Hugging Face Hub, or in a folder of the same layout.
 
 A repository holds `model.safetensors` (weights, configuration and classes: all that loading needs), `config.json` (the
-configuration and the classes once more, for people and for search) and `README.md` (the model card).
+configuration and the classes again, for readers and for search) and `README.md` (the model card).
 """
 
 import json
@@ -17,6 +17,7 @@ from offstride.models.card import model_card
 from offstride.models.config import ModelConfig
 
 WEIGHTS = "model.safetensors"
+_LIBRARY: dict[str, Any] = {"library_name": "offstride", "library_version": __version__}
 
 
 def write_folder(
@@ -48,13 +49,13 @@ def read_scores(scores: Mapping[str, Any] | str | Path | None) -> Mapping[str, A
 
 
 def upload(folder: Path, repo_id: str, *, private: bool, token: str | None, message: str) -> str:
-    """Upload a folder to a repository, made where there is none; returns its address.
+    """Upload a folder to a repository, created if needed; returns its address.
 
     Raises:
         ValueError: If the Hub cannot be reached or refuses.
     """
     try:
-        interface = huggingface_hub.HfApi(token=token, library_name="offstride", library_version=__version__)
+        interface = huggingface_hub.HfApi(token=token, **_LIBRARY)
         address = interface.create_repo(repo_id, private=private, exist_ok=True)
         interface.upload_folder(repo_id=address.repo_id, folder_path=folder, commit_message=message)
     except Exception as error:  # of the network, of the server, of the name
@@ -63,7 +64,7 @@ def upload(folder: Path, repo_id: str, *, private: bool, token: str | None, mess
 
 
 def find_weights(name: str | Path, *, revision: str | None, token: str | None, cache_dir: str | Path | None) -> Path:
-    """The file of a model: in a local folder, or from the Hub, which keeps what it has once downloaded.
+    """The file of a model: in a local folder, or downloaded from the Hub and cached.
 
     Raises:
         ValueError: If the folder has no such file, or the Hub cannot be reached or has no such model.
@@ -73,20 +74,11 @@ def find_weights(name: str | Path, *, revision: str | None, token: str | None, c
         if not path.is_file():
             raise ValueError(f"model {name}: expected a folder with {WEIGHTS}")
         return path
+    source = {"revision": revision, "token": token, "cache_dir": cache_dir, **_LIBRARY}
     try:
-        return Path(
-            huggingface_hub.hf_hub_download(
-                str(name),
-                WEIGHTS,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                library_name="offstride",
-                library_version=__version__,
-            )
-        )
+        return Path(huggingface_hub.hf_hub_download(str(name), WEIGHTS, **source))
     except Exception as error:
-        raise ValueError(f"model {name}: neither a folder nor to be had from the Hub ({_first_line(error)})") from error
+        raise ValueError(f"model {name}: neither a folder nor available from the Hub ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -44,7 +44,7 @@ def build_upsampler(name: str, known: Mapping[str, Any], options: Mapping[str, A
 
     Args:
         name: One of `offstride.upsamplers.UPSAMPLERS`.
-        known: `in_channels`, `classes` and `levels`, of which it gets those that are among its arguments.
+        known: `in_channels`, `classes` and `levels`; those that are arguments of the upsampler are passed.
         options: All other arguments.
 
     Raises:
@@ -58,7 +58,7 @@ def build_upsampler(name: str, known: Mapping[str, Any], options: Mapping[str, A
 
 
 class Parts(NamedTuple):
-    """What a `Segmenter` is put together from."""
+    """The parts of a `Segmenter`, and its completed configuration."""
 
     backbone: Backbone
     head: Head
@@ -76,8 +76,8 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
         pretrained: Backbone weights, see `Backbone`.
 
     Returns:
-        The parts, and the completed configuration. It holds the defaults that later runs must keep: colour mean and
-        deviation, and options that fix the parameters of the upsampler, see `Upsampler.model_options`.
+        The parts, and the configuration with the defaults that later runs must keep: colour mean and deviation, and
+        options that fix the parameters of the upsampler, see `Upsampler.model_options`.
 
     Raises:
         ValueError: Naming the field that is wrong.
@@ -97,7 +97,10 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
     known = {"in_channels": head.out_channels, "classes": config.classes, "levels": backbone.features}
     upsampling = UPSAMPLERS[config.upsampler]
     classifier = nn.Conv2d(head.out_channels, config.classes, 1) if upsampling.reads_scores else nn.Identity()
-    auxiliaries = _auxiliaries(config, backbone, config.classes)
+    auxiliaries = {}
+    if config.auxiliary is not None:
+        auxiliary = Auxiliary(backbone, config.auxiliary, config.classes)
+        auxiliaries[config.auxiliary.replace(".", "_")] = auxiliary
     # The upsampler comes last: models that differ only in it start from the same weights under the same seed.
     upsampler = build_upsampler(config.upsampler, known, config.upsampler_options)
     return Parts(backbone, head, classifier, upsampler, auxiliaries, config)
@@ -105,7 +108,9 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
 
 def _build_head(config: ModelConfig, backbone: Backbone) -> Head:
     known = {"features": backbone.features, "classes": config.classes}
-    options = _head_options(config)
+    # Rates that follow from the output stride stay out of the configuration: weights may run at another stride later.
+    doubled = {"rates": (12, 24, 36)} if HEADS[config.head].atrous and config.output_stride == 8 else {}
+    options = {**doubled, **config.head_options}
     if inner := options.pop("upsampler", None):
         channels = options.get("channels", 256)
         entering = {"in_channels": channels, "classes": channels}
@@ -117,14 +122,6 @@ def _build_head(config: ModelConfig, backbone: Backbone) -> Head:
     return _build("fusion", FusionHead, known, config.fusion_options)
 
 
-def _head_options(config: ModelConfig) -> dict[str, Any]:
-    """Options with the rates that follow from the output stride. They do not become part of the configuration: the same
-    weights may run at another stride later.
-    """
-    doubled = {"rates": (12, 24, 36)} if HEADS[config.head].atrous and config.output_stride == 8 else {}
-    return {**doubled, **config.head_options}
-
-
 def with_groups(options: Mapping[str, Any], classes: int) -> dict[str, Any]:
     """Upsampler options in which `groups="classes"` is replaced by the number of classes."""
     return {**options, "groups": classes} if options.get("groups") == "classes" else dict(options)
@@ -134,12 +131,6 @@ def _completed(config: ModelConfig, backbone: Backbone, head: Head) -> ModelConf
     options = UPSAMPLERS[config.upsampler].model_options(config.upsampler_options, head.out_stride)
     options = with_groups(options, config.classes)
     return replace(config, upsampler_options=options, mean=config.mean or backbone.mean, std=config.std or backbone.std)
-
-
-def _auxiliaries(config: ModelConfig, backbone: Backbone, classes: int) -> dict[str, Auxiliary]:
-    if config.auxiliary is None:
-        return {}
-    return {config.auxiliary.replace(".", "_"): Auxiliary(backbone, config.auxiliary, classes)}
 
 
 def _check_names(config: ModelConfig) -> None:
@@ -166,7 +157,7 @@ def _check_part(kind: str, table: Mapping[str, type], name: str, options: Mappin
 
 
 def _build(kind: str, part: type, known: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """A part from its options and from those of the known values that it asks for."""
+    """A part from its options, and from the known values that are among its arguments."""
     given = {name: value for name, value in known.items() if name in signature(part).parameters}
     try:
         return part(**given, **options)

@@ -1,4 +1,4 @@
-"""The role of each parameter, by which learning rates and weight decay are set."""
+"""The role of each parameter, which decides its learning rate and weight decay."""
 
 from typing import Literal, NamedTuple
 
@@ -13,7 +13,7 @@ class ParameterRole(NamedTuple):
     Attributes:
         name: As in `named_parameters`.
         parameter: The parameter itself.
-        part: `"backbone"`, or `"head"` for all that comes after it.
+        part: `"backbone"`, or `"head"` for everything else.
         kind: `"offset"` for weights and biases of layers that predict offsets (`Upsampler.offset_layers`), also inside
             heads; `"norm"` for normalisation and other per-channel scales; `"bias"`; `"weight"` for everything else.
         depthwise: Whether it is the kernel of a depthwise convolution: one of one channel each.
@@ -30,9 +30,8 @@ def parameter_roles(model: nn.Module, backbone: nn.Module) -> list[ParameterRole
     """Roles in the order of `model.named_parameters()`; `backbone` is a part of `model`."""
     in_backbone = {id(parameter) for parameter in backbone.parameters()}
     upsamplers = [module for module in model.modules() if isinstance(module, Upsampler)]
-    of_offsets = {
-        id(parameter) for each in upsamplers for layer in each.offset_layers() for parameter in layer.parameters()
-    }
+    layers = [layer for upsampler in upsamplers for layer in upsampler.offset_layers()]
+    of_offsets = {id(parameter) for layer in layers for parameter in layer.parameters()}
     roles = []
     for name, parameter in model.named_parameters():
         owner = model.get_submodule(name.rpartition(".")[0])

@@ -30,17 +30,20 @@ from offstride.upsamplers import Upsampler
 Scores = Mapping[str, Any] | str | Path | None
 """Figures of an evaluation, or the file that holds them."""
 
+Prediction = Tensor | tuple[Tensor, Tensor]
+"""Labels of an image, or labels and their probabilities."""
+
 
 @dataclass(frozen=True)
 class Decoded:
-    """All that a model says about a batch of images, whatever the mode.
+    """All outputs of a model for a batch of images, in either mode.
 
     Attributes:
         main: Class scores as a field of shape `(B, C, H, W)`.
-        auxiliary: Those of the auxiliary heads, by the backbone feature that they read (`layer3`; a dot in the name is
-            written as an underscore).
-        scene: `(B, C)` scores for the presence of a class, where the head gives them.
-        gates: Gate maps, where the decoder has gates.
+        auxiliary: Those of the auxiliary heads, by the name of their backbone feature (`layer3`), with underscores for
+            dots.
+        scene: `(B, C)` scores for the presence of a class, if the head has them.
+        gates: Gate maps, if the decoder has gates.
     """
 
     main: LogitField
@@ -58,7 +61,7 @@ class Segmenter(nn.Module):
         classifier: 1×1 convolution of that map to class scores.
         upsampler: Scores, and the map that they came from, to a field over the image.
         auxiliary: Heads for additional losses: all features to coarse scores.
-        config: What the model can be rebuilt from.
+        config: Configuration from which the model can be rebuilt.
         classes: Names and colours of the classes, if known.
 
     Raises:
@@ -106,7 +109,7 @@ class Segmenter(nn.Module):
         return self.field(images).dense()
 
     def field(self, images: Tensor) -> LogitField:
-        """The same scores as a field, which yields labels and losses without the full-resolution tensor.
+        """Class scores as a field, which gives labels and losses without the full-resolution tensor.
 
         Args:
             images: `(B, 3, H, W)`, normalised by `mean` and `std`.
@@ -115,7 +118,7 @@ class Segmenter(nn.Module):
             Field of shape `(B, C, H, W)`.
 
         Raises:
-            ValueError: If the images are not such a tensor.
+            ValueError: If the images are no such tensor.
         """
         features = self.backbone(images)
         return self._main(self.head(features), features, images)
@@ -130,25 +133,25 @@ class Segmenter(nn.Module):
         flip: bool = False,
         overlap: float = 1 / 3,
         base: int | None = None,
-    ) -> Any:
-        """Label images as they come, of any size: pixels are normalised here, and no gradients are kept.
+    ) -> Prediction | list[Prediction]:
+        """Label images of any size: normalises the pixels and keeps no gradients.
 
-        Gives what `offstride predict` writes. Modules are in evaluation mode meanwhile, and in theirs again afterwards.
+        Gives what `offstride predict` writes. Runs in evaluation mode; afterwards each module is in its previous mode.
 
         Example:
             `labels = Segmenter.load("best.safetensors").predict("street.jpg")`
 
         Args:
             image: An image, or a list of them: a file, a Pillow image, a uint8 array `(H, W, 3)` or a uint8 tensor
-                `(3, H, W)`, all RGB; arrays and tensors `(H, W)` are grey. An alpha channel is dropped, and files and
-                Pillow images are turned upright as their EXIF data say.
-            confidence: Give the probabilities of the labels, too.
+                `(3, H, W)`, all RGB; arrays and tensors `(H, W)` are grey. An alpha channel is dropped; files and
+                Pillow images are rotated as their EXIF data require.
+            confidence: Return the probabilities of the labels, too.
             sliding: (h, w) in pixels: average over windows of this size. At the image's own size they are predicted one
-                by one: scores of the whole image are never held.
+                by one, so that scores of the whole image are never in memory.
             scales: Average over these factors of the image's size.
             flip: Average with the mirror image.
-            overlap: Share of a window that the next one sees again.
-            base: Length that the image's longer side has at scale 1; by default its own.
+            overlap: Overlap of neighbouring windows as a fraction of their size.
+            base: Longer side of the image at scale 1, in pixels; by default its own.
 
         Returns:
             `(H, W)` labels on the CPU, uint8 up to 256 classes and int64 above; with `confidence` a pair of them and
@@ -162,16 +165,16 @@ class Segmenter(nn.Module):
         images: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
         if not images:
             raise ValueError("image: expected at least one, got an empty list")
-        results: list[Any] = []
+        results: list[Prediction] = []
         with _evaluating(self):
-            for each in images:
-                pixels = open_pixels(each, in_windows=protocol.in_windows)
+            for picture in images:
+                pixels = open_pixels(picture, in_windows=protocol.in_windows)
                 labels, probabilities = predict_pixels(self, pixels, protocol, confidences=confidence)
-                results.append((labels, probabilities) if confidence else labels)
+                results.append(labels if probabilities is None else (labels, probabilities))
         return results if isinstance(image, list | tuple) else results[0]
 
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
-        """Everything that a loss looks at, auxiliary heads included.
+        """All outputs that losses use, those of auxiliary heads included.
 
         Args:
             images: As for `field`.
@@ -195,14 +198,14 @@ class Segmenter(nn.Module):
         return {name: BilinearField(head(features), (H, W), origin) for name, head in self.auxiliary.items()}
 
     def parameter_roles(self) -> list[ParameterRole]:
-        """Which parameters belong to the backbone, and which are biases, normalisation or offset convolutions."""
+        """The part and the kind of each parameter: for learning rates and weight decay."""
         return parameter_roles(self, self.backbone)
 
     def freeze_except(self, parts: Collection[str]) -> None:
-        """Take no gradients for parameters of other parts than these.
+        """Require gradients for the parameters of these parts only.
 
         Args:
-            parts: Some of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`, see `start_from`.
+            parts: Some of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`.
 
         Raises:
             ValueError: Naming parts that are unknown, or have no parameters in this model.
@@ -216,21 +219,21 @@ class Segmenter(nn.Module):
             parameter.requires_grad_(part_of[name] in parts)
 
     def train_only(self, parts: Collection[str]) -> None:
-        """Put modules of these parts into training mode, and all others into evaluation: no dropout there, and batch
-        statistics that stay. To be repeated after `train()`.
+        """Put modules of these parts into training mode and all others into evaluation mode: no dropout there, fixed
+        batch statistics. To be repeated after `train()`.
         """
         for name, module in self.named_modules():
             module.training = not name or self.part_of(name) in parts
 
     def part_of(self, name: str) -> str:
-        """Part that a module, a parameter or a buffer belongs to, by its name: one of those that `start_from` takes.
+        """Part of a module, a parameter or a buffer, by its name: one of those of `freeze_except`.
 
         With a fusion, which holds the head as its `context`, `"head"` is that head and `"fusion"` the rest.
         """
         return named_by_part(f"{name}.", self.config).partition(".")[0]
 
     def save(self, path: str | Path) -> None:
-        """Write weights, configuration and classes to one safetensors file: whole, or not at all.
+        """Write weights, configuration and classes to one safetensors file, atomically.
 
         Raises:
             ValueError: Naming the path, if it cannot be written.
@@ -238,19 +241,18 @@ class Segmenter(nn.Module):
         write_checkpoint(path, self.state_dict(), self.config, self.classes)
 
     def start_from(self, path: str | Path, parts: Collection[str] = ()) -> None:
-        """Take over weights of a model file, with the backbone the normalisation of images that belongs to it.
+        """Load weights of a model file; with the backbone also its normalisation of images.
 
-        The file's model may have another output stride; what is taken over must be the same.
+        The file's model may have another output stride, and may differ in parts that are not loaded.
 
         Args:
             path: File that `save` wrote.
-            parts: What is taken over, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`; all
-                if empty. A head that a fusion stands beside is the `head` still: GFF's models start from a PSPNet with
-                `("backbone", "head", "auxiliary")`.
+            parts: Parts to load, see `freeze_except`; all if empty. A head beside a fusion is still the `head`: GFF's
+                models start from a PSPNet with `("backbone", "head", "auxiliary")`.
 
         Raises:
             ValueError: Naming the path and what does not fit: parts that are unknown, or without weights in either
-                model; other classes, unless only backbone, head and fusion are taken over; tensors that are missing,
+                model; other classes, unless only backbone, head and fusion are loaded; tensors that are missing,
                 unexpected or of another shape. The model is unchanged then.
         """
         checkpoint = read_checkpoint(path)
@@ -280,15 +282,15 @@ class Segmenter(nn.Module):
         Args:
             path: File to read.
             classes: Classes that the model must have, by name and in this order.
-            output_stride: Stride to run at, if it is not that of training (DeepLabv3 trains at 16 and evaluates at 8).
+            output_stride: Stride to run at; by default that of training (DeepLabv3 trains at 16 and evaluates at 8).
             map_location: Device of the model.
 
         Returns:
             The model, in evaluation mode.
 
         Raises:
-            ValueError: Naming the path and what is wrong: no checkpoint of Offstride, other classes, weights that do
-                not fit.
+            ValueError: Naming the path and the fault: no checkpoint of Offstride, other classes, weights that do not
+                fit.
         """
         checkpoint = read_checkpoint(path)
         config = checkpoint.config if output_stride is None else replace(checkpoint.config, output_stride=output_stride)
@@ -304,9 +306,9 @@ class Segmenter(nn.Module):
         """Write the model to a folder in the layout of the Hub, with a model card.
 
         Args:
-            folder: Folder, made where there is none.
+            folder: Folder, created if needed.
             name: Name on the card; that of the folder by default.
-            scores: Scores for the card's table: `Evaluation.to_dict()`, or the file of `offstride evaluate --json`. An
+            scores: Scores for the card's table: `Evaluation.to_dict()`, or the file of `offstride evaluate --json`. The
                 entry `dataset` names the data set.
 
         Raises:
@@ -332,11 +334,11 @@ class Segmenter(nn.Module):
         """Share the model on the Hugging Face Hub: weights, configuration and a model card.
 
         Args:
-            repo_id: `OWNER/NAME`; the repository is made where there is none.
-            scores: For the table of the card, see `save_pretrained`.
-            private: Whether a new repository is.
-            token: Of the Hub; by default the one that is logged in.
-            message: Of the commit.
+            repo_id: `OWNER/NAME`; the repository is created if needed.
+            scores: See `save_pretrained`.
+            private: Whether a new repository is private.
+            token: Access token; by default that of the logged-in user.
+            message: Commit message.
 
         Returns:
             Address of the repository.
@@ -365,17 +367,15 @@ class Segmenter(nn.Module):
         Args:
             name: Folder, or `OWNER/NAME` on the Hub.
             revision: Branch, tag or commit on the Hub.
-            token: Of the Hub.
-            cache_dir: Where downloads are kept, if not where the Hub's library keeps them.
-            classes: See `load`.
-            output_stride: See `load`.
-            map_location: Device of the model.
+            token: Access token of the Hub.
+            cache_dir: Folder of downloads; by default that of the Hub's library.
+            classes, output_stride, map_location: See `load`.
 
         Returns:
             The model, in evaluation mode.
 
         Raises:
-            ValueError: If there is no such model, or naming what is wrong with it, see `load`.
+            ValueError: If there is no such model, or naming its fault, see `load`.
         """
         path = find_weights(name, revision=revision, token=token, cache_dir=cache_dir)
         return cls.load(path, classes=classes, output_stride=output_stride, map_location=map_location)
@@ -383,7 +383,7 @@ class Segmenter(nn.Module):
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; each module gets its own mode back, also where only some parts were in training."""
+    """Evaluation mode; afterwards each module is in its previous mode, even if only some were in training."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -394,7 +394,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:
-    """Raise unless the model has the classes that its user counts on; without names, their number is compared."""
+    """Raise unless the model has the expected classes; without names, their number is compared."""
     if expected is None:
         return
     if stored is None:

@@ -1,4 +1,4 @@
-"""From coarse class scores to a field over the image: one file for each way."""
+"""Upsamplers, from coarse class scores to a field over the image: one file each."""
 
 from offstride.upsamplers.base import Upsampler
 from offstride.upsamplers.bilinear import Bilinear

@@ -1,9 +1,9 @@
-"""What every upsampler is, and all that the rest of the library asks one."""
+"""Base class of upsamplers: all that the rest of the library uses of one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from torch import Tensor, nn
 
@@ -19,9 +19,9 @@ class Compared(NamedTuple):
     """A name under which `offstride compare` trains an upsampler.
 
     Attributes:
-        description: What it is, in a line.
+        description: One line.
         paper: Authors and year; empty for our own.
-        suffix: What the name adds to that of the upsampler.
+        suffix: Added to the name of the upsampler.
         options: Options of the upsampler.
         location: `loss.location` of the recipe.
     """
@@ -36,15 +36,15 @@ class Compared(NamedTuple):
 class Upsampler(nn.Module, ABC):
     """From coarse class scores to a field over the image.
 
-    Anything on a coarse grid can take the place of the scores: a decoder upsamples its features with the same modules
-    through `dense()`. A new upsampler is one file and a line in `UPSAMPLERS`. It defines `forward`, and overrides
-    those of the other members whose defaults do not fit.
+    Anything on a coarse grid can replace the scores: a decoder upsamples its features with the same modules through
+    `dense()`. A new upsampler is one file and a line in `UPSAMPLERS`. It defines `forward`, and overrides other members
+    where their defaults do not fit.
 
     Attributes:
         reads_scores: Whether there is a 1×1 classifier before it. An upsampler that classifies on its own (pixel
             shuffle, DUpsampling) gets the features in place of scores.
         compared_as: Names in comparisons. Without any it is compared by its own name, with its default options.
-        scale: Factor that it covers; the rest of the factor to the image is bilinear.
+        scale: Factor that it upsamples by; the rest of the factor to the image is bilinear.
         origin: Pixel convention, see `offstride.ops.grid`.
     """
 
@@ -65,7 +65,7 @@ class Upsampler(nn.Module, ABC):
             scores: `(B, C, h, w)` class scores; the features again for one that does not read scores.
             features: `(B, D, h, w)` the feature map that the classifier read.
             size: `(H, W)` of the image.
-            guides: Finer maps, for those that look at them.
+            guides: Finer maps, for upsamplers that use them.
 
         Returns:
             Field of shape `(B, C, H, W)`.
@@ -92,8 +92,8 @@ class Upsampler(nn.Module, ABC):
 
     @classmethod
     def start_options(cls, factor: int) -> dict[str, Any]:
-        """Defaults in place of a bilinear interpolation by `factor`: if possible, those with which the upsampler
-        initially gives the same output.
+        """Defaults for an upsampler that replaces bilinear interpolation by `factor`: if possible, it initially gives
+        the same output.
         """
         return {}
 
@@ -107,8 +107,8 @@ class Upsampler(nn.Module, ABC):
         raise ValueError(f"basis: expected none for the upsampler {type(self).__name__}, got {path}")
 
     def shortest_side(self, stride: int, fine: int = 1) -> int:
-        """Shortest side of an image, in pixels, from which on all images are upsampled by the same steps. The coarse
-        grid is rounded up: on small images a factor that covers a part of the stride can reach the whole image.
+        """Shortest side, in pixels, from which on images of all sizes are upsampled by the same steps. The coarse grid
+        is rounded up: on small images a factor that covers a part of the stride can reach the whole image.
 
         Args:
             stride: Stride of the coarse grid.
@@ -124,6 +124,26 @@ def _first_partial(scale: int, stride: int) -> int:
     return max(side for side in range(1, stride * stride + 1) if scale * -(-side // stride) >= side) + 1
 
 
+def check_positive(**numbers: int) -> None:
+    """Raise a `ValueError` that names the first number below 1."""
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected a positive whole number, got {value}")
+
+
+def check_odd(**widths: int) -> None:
+    """Raise a `ValueError` that names the first width that is not odd and positive."""
+    for name, value in widths.items():
+        if value < 1 or value % 2 == 0:
+            raise ValueError(f"{name}: expected a positive odd number, got {value}")
+
+
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Raise a `ValueError` unless the value is one of a `Literal`."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name}: expected one of {get_args(choices)}, got {value!r}")
+
+
 def to_image(field: LogitField, size: Size, origin: Origin) -> LogitField:
-    """A field over the image: the field itself if it is as large, otherwise what is left is bilinear."""
+    """A field over the image: the field itself if it is as large, otherwise bilinear from there on."""
     return field if same_grid(field.shape[2:], size) else BilinearField(field, size, origin)

@@ -1,4 +1,4 @@
-"""Bilinear upsampling: the step that everyone takes for granted, and the baseline of all others."""
+"""Bilinear upsampling, the baseline of all others."""
 
 from torch import Tensor
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, coordinate_dtype
-from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_odd, check_positive, to_image
 from offstride.upsamplers.reassembly import ReassembledField
 
 
@@ -44,12 +44,8 @@ class CARAFE(Upsampler):
         origin: Origin = "center",
     ) -> None:
         super().__init__(origin)
-        for name, value in (("scale", scale), ("compressed", compressed)):
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {value}")
-        for name, value in (("window", window), ("encoder", encoder)):
-            if value < 1 or value % 2 == 0:
-                raise ValueError(f"{name}: expected a positive odd number, got {value}")
+        check_positive(scale=scale, compressed=compressed)
+        check_odd(window=window, encoder=encoder)
         self.scale = scale
         self.compress = nn.Conv2d(in_channels, compressed, 1)
         self.predict = nn.Conv2d(compressed, (scale * window) ** 2, encoder, padding=encoder // 2)

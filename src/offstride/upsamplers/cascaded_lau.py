@@ -15,15 +15,15 @@ from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.sample import located_sample
-from offstride.upsamplers.base import Size, Upsampler
-from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Init, Rest, check_rest, offset_field
+from offstride.upsamplers.base import Size, Upsampler, check_choice
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Init, Rest, offset_field
 
 
 class CascadedLaU(Upsampler):
     """LaU whose steps upsample scores and features alike, so that each step predicts finer offsets than the one before.
 
     A 1×1 convolution reduces the features once; every step is a 3×3 convolution for each axis and a pixel shuffle. The
-    last step is a field: neither its scores nor, at the image's size, anything beyond its offsets is rendered.
+    last step is a field: its scores are not rendered.
 
     Args:
         in_channels: Channels D of the features that feed the classifier.
@@ -31,7 +31,7 @@ class CascadedLaU(Upsampler):
         hidden: Channels that the features are reduced to.
         origin: See `LaU`.
         init: `"xavier"`, or `"zero"` to start from bilinear upsampling in each step.
-        rest: What goes on to an image that the last step does not reach, see `LaU`.
+        rest: What is interpolated to an image that the last step does not reach, see `LaU`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -49,9 +49,8 @@ class CascadedLaU(Upsampler):
         super().__init__(origin)
         if not scales or min(scales) < 1:
             raise ValueError(f"scales: expected positive whole numbers, got {list(scales)}")
-        if init not in ("xavier", "zero"):
-            raise ValueError(f"init: expected 'xavier' or 'zero', got {init!r}")
-        check_rest(rest)
+        check_choice("init", init, Init)
+        check_choice("rest", rest, Rest)
         self.rest: Rest = rest
         self.scale = prod(scales)
         reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import SubpixelField
-from offstride.upsamplers.base import Compared, Size, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_positive
 from offstride.upsamplers.label_basis import LabelBasis
 
 CHANNELS = 64
@@ -29,10 +29,9 @@ class DUpsampling(Upsampler):
         classes: Number of classes C.
         scale: Window r: the stride of the features, unless the image is not to be reached.
         channels: Channels C̃ of the code: 64 with ResNet-50, 128 with Xception-65 in the paper.
-        temperature: Whether T is learned (from 1); 1 otherwise. What is learned is its logarithm: at the rates of the
-            papers T itself soon steps over zero, where scores change their sign, and is thrown far away.
-        trainable: Whether W and the mean window are trained. The paper does not say; both belong to the
-            model's weights in any case.
+        temperature: Whether T is learned (from 1); 1 otherwise. Its logarithm is the parameter: at the learning rates
+            of the papers T itself soon crosses zero, where scores change their sign, and diverges.
+        trainable: Whether W and the mean window are trained, which the paper leaves open; both are saved in any case.
 
     Attributes:
         weight: `(r, r, C, C̃)` matrix W: row of the window, column, class, code. Random unless `load_basis` is called.
@@ -56,9 +55,7 @@ class DUpsampling(Upsampler):
         trainable: bool = True,
     ) -> None:
         super().__init__()
-        for name, value in (("scale", scale), ("channels", channels)):
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {value}")
+        check_positive(scale=scale, channels=channels)
         self.scale = scale
         self.encode = nn.Conv2d(in_channels, channels, 1)
         self.weight = nn.Parameter(torch.empty(scale, scale, classes, channels), trainable)

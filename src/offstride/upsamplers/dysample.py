@@ -3,7 +3,7 @@
 Shapes: B batch, C classes, D feature channels, h×w coarse grid, s the factor, G groups, H×W image.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,31 +11,32 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, coordinate_dtype
-from offstride.upsamplers.base import Compared, Size, Upsampler
-from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Rest, check_rest, offset_field
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_choice, check_positive
+from offstride.upsamplers.lau import LARGEST_SCALE, ZERO_START, Rest, offset_field
 
 PAPER = "Liu et al. 2023"
 
 Style = Literal["lp", "pl"]
+Init = Literal["normal", "zero"]
 
 
 class DySample(Upsampler):
-    """A linear layer on the features says where in the coarse scores every fine pixel reads (§3.2): the field is that
-    of LaU, with offsets that come another way.
+    """A linear layer on the features predicts where in the coarse scores every fine pixel reads (§3.2): the field of
+    LaU, with offsets that are predicted in another way.
 
     The four published variants: `style="lp"` (linear, then pixel shuffle) and `"pl"` (pixel shuffle, then linear), both
     with a static scope, `0.25 · linear(x)`, or a dynamic one ("+"), `0.5 · sigmoid(linear₁(x)) · linear₂(x)`; offsets
     are in coarse pixels. The paper upsamples features in groups of channels that move together (4 for lp, 8 for pl);
-    scores of classes are one group unless more are asked for. What is left of the factor to the image is bilinear.
+    class scores are one group by default. The rest of the factor to the image is bilinear.
 
     Args:
         in_channels: Channels D of the features.
         scale: Factor s.
         style: See above.
-        dynamic: Whether the scope is predicted, too.
+        dynamic: Predict the scope, too.
         groups: Groups G of classes; a divisor of their number.
         origin: Pixel convention: where zero offsets read; `"center"` is the paper's bilinear initialisation.
-        rest: What goes on to an image that offsets do not reach, see `LaU`.
+        rest: What is interpolated to an image that offsets do not reach, see `LaU`.
         init: `"normal"` as in the paper, offsets of about a thousandth of the features, or `"zero"`.
 
     Raises:
@@ -56,19 +57,15 @@ class DySample(Upsampler):
         groups: int = 1,
         origin: Origin = "center",
         rest: Rest = "scores",
-        init: Literal["normal", "zero"] = "normal",
+        init: Init = "normal",
     ) -> None:
         super().__init__(origin)
-        for name, value in (("scale", scale), ("groups", groups)):
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {value}")
-        if style not in get_args(Style):
-            raise ValueError(f"style: expected one of {get_args(Style)}, got {style!r}")
+        check_positive(scale=scale, groups=groups)
+        check_choice("style", style, Style)
         if style == "pl" and in_channels % scale**2:
             raise ValueError(f"scale: expected one whose square divides {in_channels} channels for 'pl', got {scale}")
-        if init not in ("normal", "zero"):
-            raise ValueError(f"init: expected 'normal' or 'zero', got {init!r}")
-        check_rest(rest)
+        check_choice("init", init, Init)
+        check_choice("rest", rest, Rest)
         self.rest: Rest = rest
         self.scale, self.style = scale, style
         area = scale**2

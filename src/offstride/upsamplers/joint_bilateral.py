@@ -12,16 +12,15 @@ from torch import Tensor
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField
 from offstride.ops.grid import base_coordinates, coordinate_dtype
-from offstride.upsamplers.base import Compared, Size, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_odd
 from offstride.upsamplers.reassembly import WeightedWindowField, centres, window_rows
 
 
 class JointBilateral(Upsampler):
     """Coarse scores are averaged with weights that fall with the distance in the image and in colour (Eq. 3), both
-    Gaussians: sharp edges of the image show in the labels. There is nothing to learn.
+    Gaussians: sharp edges of the image show in the labels. It has no parameters.
 
-    The colours that coarse pixels stand for are means over their share of the image. Pixels beyond the map do not
-    count.
+    The colour of a coarse pixel is the mean over its share of the image. Pixels beyond the map do not count.
 
     Args:
         spatial: Standard deviation of the spatial Gaussian, in coarse pixels.
@@ -39,8 +38,7 @@ class JointBilateral(Upsampler):
         for name, value in (("spatial", spatial), ("colour", colour)):
             if not value > 0:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
-        if window < 1 or window % 2 == 0:
-            raise ValueError(f"window: expected a positive odd number, got {window}")
+        check_odd(window=window)
         self.spatial, self.colour, self.window = spatial, colour, window
 
     def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
@@ -57,7 +55,7 @@ class JointBilateral(Upsampler):
 
 @dataclass(frozen=True, eq=False)
 class JointBilateralField(WeightedWindowField):
-    """Weights of a band are made when it is rendered.
+    """Weights of a band are computed when it is rendered.
 
     Args:
         scores: `(B, C, h, w)`.

@@ -1,5 +1,5 @@
 """A non-linear auto-encoder of label windows, to compare with the linear basis: Tian et al., CVPR 2019, end of §3.1.
-The paper says only that there was one; its layers and its training are ours.
+The paper mentions it without details; its layers and its training are ours.
 
 Shapes: B maps of H×W pixels, r window, n classes, N = r²·n, D hidden units, C̃ channels.
 """
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from offstride.field import SubpixelField
 from offstride.ops import IGNORE_INDEX
-from offstride.ops.label_basis import LabelCovariance, Parts, Report, check_labels, project_windows, split_windows
-from offstride.upsamplers.label_basis import read_tensors, write_tensors
+from offstride.ops.label_basis import LabelCovariance, Parts, Report, project_windows
+from offstride.upsamplers.base import check_positive
+from offstride.upsamplers.label_basis import check_codes, read_tensors, window_pixels, write_tensors
 
 _KEY = "offstride_autoencoder"
 _JUDGED = 4096  # windows that the explained share is measured on
@@ -38,9 +39,7 @@ class LabelAutoencoder(nn.Module):
 
     def __init__(self, classes: int, scale: int = 16, channels: int = 64, hidden: int = 256) -> None:
         super().__init__()
-        for name, value in (("classes", classes), ("scale", scale), ("channels", channels), ("hidden", hidden)):
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {value}")
+        check_positive(classes=classes, scale=scale, channels=channels, hidden=hidden)
         self.classes, self.scale, self.channels, self.hidden = classes, scale, channels, hidden
         self.explained = float("nan")
         self.down = nn.Parameter(torch.randn(scale, scale, classes, hidden) / scale)  # a window has r² ones
@@ -60,10 +59,7 @@ class LabelAutoencoder(nn.Module):
         Raises:
             ValueError: If labels are no integer maps or hold other values.
         """
-        if labels.dim() != 3:
-            raise ValueError(f"labels: expected shape (B, H, W), got {tuple(labels.shape)}")
-        check_labels(labels, scale=self.scale, classes=self.classes, ignore_index=ignore_index)
-        pixels = split_windows(labels, scale=self.scale, classes=self.classes, ignore_index=ignore_index)
+        pixels = window_pixels(labels, self.scale, self.classes, ignore_index)
         codes = self._compress(pixels.flatten(0, 2))
         return codes.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
 
@@ -73,8 +69,7 @@ class LabelAutoencoder(nn.Module):
         Raises:
             ValueError: If codes have other channels or the windows do not cover the size.
         """
-        if codes.dim() != 4 or codes.shape[1] != self.channels:
-            raise ValueError(f"codes: expected shape (B, {self.channels}, h, w), got {tuple(codes.shape)}")
+        check_codes(codes, self.channels)
         units = self._expand(codes.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return SubpixelField(units.contiguous(), self.weight, self.bias, size)
 
@@ -98,7 +93,7 @@ class LabelAutoencoder(nn.Module):
         """Read what `save` wrote.
 
         Raises:
-            ValueError: Naming the path, if it is no such file or does not fit together.
+            ValueError: Naming the path, if it is no such file or its shapes are inconsistent.
         """
         tensors, header = read_tensors(path, _KEY, "label auto-encoder")
         try:
@@ -130,11 +125,11 @@ def fit_label_autoencoder(
         steps: Number of steps.
         batch: Windows of a step.
         rate: First learning rate.
-        seed: Of the first weights and of the batches.
-        progress: Called with the steps done and `steps`.
+        seed: Random seed of the initial weights and of the batches.
+        progress: Progress callback: `report(done, total)`, in steps.
 
     Returns:
-        In evaluation mode; `explained` is the share of variance kept, measured on 4096 windows drawn anew.
+        In evaluation mode; `explained` is the share of variance kept, measured on 4096 newly drawn windows.
 
     Raises:
         ValueError: If there are no windows or an argument is not positive.

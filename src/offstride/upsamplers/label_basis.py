@@ -5,11 +5,10 @@ Shapes: B maps of H×W pixels, r window, n classes, C̃ channels, h×w windows.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,15 +31,16 @@ from offstride.ops.label_basis import (
     project_windows,
     split_windows,
 )
+from offstride.upsamplers.base import check_choice
 
 Method = Literal["pca", "sgd"]
 _KEY = "offstride_basis"
-_RUNS_UNMERGED = 2**21  # windows of maps are merged whenever so many runs have come together
+_RUNS_UNMERGED = 2**21  # windows are merged whenever there are so many unmerged runs
 
 
 @dataclass(frozen=True, eq=False)
 class LabelBasis:
-    """Compresses windows of labels, x = P(v − μ), and gives them back, ṽ = Wx + μ (Eq. 2) with P = Wᵀ.
+    """Compresses windows of labels, x = P(v − μ), and reconstructs them, ṽ = Wx + μ (Eq. 2) with P = Wᵀ.
 
     v is the one-hot window flattened from (r, r, n): row of the window, column, class. Pixels without a class, ignored
     or beyond the image, are zeros in it.
@@ -82,7 +82,7 @@ class LabelBasis:
         """The basis of fewer channels: of a PCA, the one that a fit of so many channels gives.
 
         Raises:
-            ValueError: If there are not so many.
+            ValueError: If the basis has fewer.
         """
         if not 1 <= channels <= self.channels:
             raise ValueError(f"channels: expected 1 … {self.channels}, got {channels}")
@@ -105,10 +105,7 @@ class LabelBasis:
         Raises:
             ValueError: If labels are no integer maps or hold other values.
         """
-        if labels.dim() != 3:
-            raise ValueError(f"labels: expected shape (B, H, W), got {tuple(labels.shape)}")
-        check_labels(labels, scale=self.scale, classes=self.classes, ignore_index=ignore_index)
-        pixels = split_windows(labels, scale=self.scale, classes=self.classes, ignore_index=ignore_index)
+        pixels = window_pixels(labels, self.scale, self.classes, ignore_index)
         codes = project_windows(pixels.flatten(0, 2), self.weight) - self.mean.flatten() @ self.weight.flatten(0, 2)
         return codes.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2).contiguous()
 
@@ -125,8 +122,7 @@ class LabelBasis:
         Raises:
             ValueError: If codes have other channels or the windows do not cover the size.
         """
-        if codes.dim() != 4 or codes.shape[1] != self.channels:
-            raise ValueError(f"codes: expected shape (B, {self.channels}, h, w), got {tuple(codes.shape)}")
+        check_codes(codes, self.channels)
         return SubpixelField(codes, self.weight, self.mean, size)
 
     def save(self, path: str | Path) -> None:
@@ -139,23 +135,16 @@ class LabelBasis:
         write_tensors(path, {name: getattr(self, name) for name in names}, _KEY, self.describe())
 
     def describe(self) -> dict[str, Any]:
-        """What the metadata of a file say."""
-        return {
-            "scale": self.scale,
-            "classes": self.classes,
-            "channels": self.channels,
-            "method": self.method,
-            "explained": self.explained,
-            "windows": self.windows,
-            "total_variance": self.total_variance,
-        }
+        """Everything but the tensors, as the metadata of a file hold it."""
+        names = ("scale", "classes", "channels", "method", "explained", "windows", "total_variance")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def load(cls, path: str | Path) -> "LabelBasis":
         """Read what `save` wrote.
 
         Raises:
-            ValueError: Naming the path, if it is no such file or does not fit together.
+            ValueError: Naming the path, if it is no such file or its shapes are inconsistent.
         """
         tensors, header = read_tensors(path, _KEY, "label basis")
         try:
@@ -168,6 +157,20 @@ class LabelBasis:
         if shapes != (expected, expected[:3], expected[3:]):
             raise ValueError(f"label basis {path}: expected tensors of {expected}, got {', '.join(map(str, shapes))}")
         return result
+
+
+def window_pixels(labels: Tensor, scale: int, classes: int, ignore_index: int) -> Tensor:
+    """Checked `(B, H, W)` labels as windows of pixels, see `split_windows`."""
+    if labels.dim() != 3:
+        raise ValueError(f"labels: expected shape (B, H, W), got {tuple(labels.shape)}")
+    check_labels(labels, scale=scale, classes=classes, ignore_index=ignore_index)
+    return split_windows(labels, scale=scale, classes=classes, ignore_index=ignore_index)
+
+
+def check_codes(codes: Tensor, channels: int) -> None:
+    """Raise a `ValueError` unless codes have the shape `(B, channels, h, w)`."""
+    if codes.dim() != 4 or codes.shape[1] != channels:
+        raise ValueError(f"codes: expected shape (B, {channels}, h, w), got {tuple(codes.shape)}")
 
 
 def fit_label_basis(
@@ -183,21 +186,21 @@ def fit_label_basis(
     seed: int = 0,
     progress: Report | None = None,
 ) -> LabelBasis:
-    """Learn the basis of windows of labels that loses least (Eq. 3).
+    """Learn the basis of label windows with the smallest reconstruction error (Eq. 3).
 
-    Only the distinct windows are held, as runs: four bytes for each run.
+    Only the distinct windows are held in memory, run-length encoded with four bytes for each run.
 
     Args:
-        label_maps: `(H, W)` or `(B, H, W)` integer maps, of any sizes, one after the other.
+        label_maps: `(H, W)` or `(B, H, W)` integer maps of any sizes.
         scale: Window r.
         classes: Number of classes n.
         channels: Channels C̃ of the code.
         ignore_index: Label of pixels without a class: zeros in v.
         method: `"pca"`: the optimum in closed form; `"sgd"`: P and W by stochastic gradient descent.
         tolerance: Of the eigenvectors of the PCA, see `leading_eigenpairs`.
-        steps: Of the descent.
-        seed: Of what is random in either.
-        progress: Called with what is done (eigenvectors or steps) and the total.
+        steps: Steps of the gradient descent.
+        seed: Random seed of either method.
+        progress: Progress callback: `report(done, total)`, in eigenvectors or steps.
 
     Raises:
         ValueError: If there are no maps, labels are out of range, or the channels are more than entries of a window.
@@ -211,31 +214,24 @@ def fit_label_basis(
 def encode_label_maps(
     label_maps: Iterable[Tensor], *, scale: int, classes: int, ignore_index: int = IGNORE_INDEX
 ) -> LabelWindows:
-    """The distinct windows of many label maps, read one after the other, see `label_windows`.
+    """The distinct windows of many label maps, read in turn, see `label_windows`.
 
     Raises:
         ValueError: If there are no maps or labels are out of range.
     """
     parts: list[LabelWindows] = []
-    with one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the work on one label map is too little to be divided
+    try:
         for labels in label_maps:
             parts.append(label_windows(labels, scale=scale, classes=classes, ignore_index=ignore_index))
             if sum(part.runs for part in parts[1:]) > max(_RUNS_UNMERGED, parts[0].runs):
                 parts = [merge_windows(parts)]
+    finally:
+        torch.set_num_threads(threads)
     if not parts:
         raise ValueError("label_maps: expected at least one, got none")
     return merge_windows(parts)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: what is done to one label map is too little to be divided."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def fit_label_windows(
@@ -248,9 +244,8 @@ def fit_label_windows(
     seed: int = 0,
     progress: Report | None = None,
 ) -> LabelBasis:
-    """As `fit_label_basis`, from windows that are encoded already (in memory or in files), or their covariance."""
-    if method not in get_args(Method):
-        raise ValueError(f"method: expected one of {get_args(Method)}, got {method!r}")
+    """As `fit_label_basis`, from encoded windows (in memory or in files) or their covariance."""
+    check_choice("method", method, Method)
     covariance = windows if isinstance(windows, LabelCovariance) else LabelCovariance(windows)
     if method == "pca":
         values, vectors, _ = leading_eigenpairs(covariance, channels, tolerance=tolerance, seed=seed, progress=progress)
@@ -270,9 +265,9 @@ def fit_label_windows(
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], key: str, header: dict[str, Any]) -> None:
-    """Write a safetensors file with JSON metadata so that it is there whole or not at all.
+    """Write a safetensors file with JSON metadata atomically.
 
-    Equal content gives equal bytes: there is one key of metadata, since several are written in any order.
+    Equal content gives equal bytes: there is a single metadata key, since the order of several is arbitrary.
 
     Raises:
         ValueError: Naming the path, if it cannot be written.
@@ -287,10 +282,10 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], key: str, header
 
 
 def read_tensors(path: str | Path, key: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and JSON metadata of such a file.
+    """Tensors and JSON metadata of a file that `write_tensors` wrote.
 
     Raises:
-        ValueError: Naming the path and the kind of file, if it is none.
+        ValueError: Naming the path and the kind of file, if it is no such file.
     """
     try:
         with safe_open(path, "pt") as file:

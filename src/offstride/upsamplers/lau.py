@@ -5,7 +5,7 @@ image.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +13,17 @@ from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LocatedField, LogitField, resized
+from offstride.layers import convolution
 from offstride.ops.grid import Origin, coordinate_dtype, same_grid
 from offstride.ops.interpolate import bilinear_map
-from offstride.upsamplers.base import Compared, Size, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_choice, check_positive
 
 Init = Literal["xavier", "zero"]
 Rest = Literal["scores", "offsets"]
-"""What is interpolated over the factor that offsets do not cover: the scores that they give, or they themselves."""
+"""What is interpolated beyond the factor of the offsets: the scores that they give, or the offsets themselves."""
 
 LARGEST_SCALE = 8
-"""Largest factor that offsets are predicted for in place of an interpolation; beyond it they are interpolated."""
+"""Largest factor of predicted offsets that replace an interpolation; beyond it the offsets are interpolated."""
 
 ZERO_START = {"init": "zero", "rest": "offsets"}
 """Options with which offsets initially give bilinear interpolation, whatever the factor."""
@@ -136,16 +137,14 @@ class LaU(Upsampler):
         rest: Rest = "scores",
     ) -> None:
         super().__init__(origin)
-        numbers = {"in_channels": in_channels, "scale": scale, "groups": groups, "hidden": hidden}
-        for name, value in (numbers | {"guide_channels": guide_channels}).items():
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive whole number, got {value}")
-        if init not in get_args(Init):
-            raise ValueError(f"init: expected one of {get_args(Init)}, got {init!r}")
-        check_rest(rest)
+        check_positive(
+            in_channels=in_channels, scale=scale, groups=groups, hidden=hidden, guide_channels=guide_channels
+        )
+        check_choice("init", init, Init)
+        check_choice("rest", rest, Rest)
         self.scale = scale
         self.rest: Rest = rest
-        self.block = _feature_block(in_channels) if block else nn.Identity()
+        self.block = convolution(in_channels, in_channels, 3) if block else nn.Identity()
         self.guide = None
         if guide_stride is not None:
             self.guide = LowLevelGuide(levels, guide_stride, guide_channels)
@@ -184,12 +183,6 @@ class LaU(Upsampler):
         return f"scale={self.scale}, origin={self.origin!r}"
 
 
-def check_rest(rest: str) -> None:
-    """Raise a `ValueError` unless `rest` is a known choice."""
-    if rest not in get_args(Rest):
-        raise ValueError(f"rest: expected one of {get_args(Rest)}, got {rest!r}")
-
-
 def offset_field(
     scores: Tensor, offsets: Tensor, size: tuple[int, int], origin: Origin, rest: Rest = "scores"
 ) -> LogitField:
@@ -200,12 +193,5 @@ def offset_field(
     if same_grid((height, width), size):
         return LocatedField(scores, offsets, origin)
     if rest == "offsets" or (height >= size[0] and width >= size[1]):
-        offsets = bilinear_map(offsets, size, origin=origin)
-        return LocatedField(scores, offsets, origin)
+        return LocatedField(scores, bilinear_map(offsets, size, origin=origin), origin)
     return BilinearField(LocatedField(scores, offsets, origin), size, origin)
-
-
-def _feature_block(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
-    )

@@ -8,8 +8,9 @@ weights leave them out.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeVar
 
 import torch
@@ -26,8 +27,8 @@ Index = TypeVar("Index", int, Tensor)
 class WeightedWindowField(LogitField):
     """Every fine pixel has weights for the K×K coarse pixels around it, the same for all classes.
 
-    A kind says which `weights` a band of rows has; no more than a band of scores is rendered at a time, one coarse
-    neighbour after the other.
+    Subclasses define the `weights` of a band of rows. A band of scores is rendered at a time, one coarse neighbour
+    after the other.
     """
 
     scores: Tensor
@@ -48,13 +49,8 @@ class WeightedWindowField(LogitField):
 
     def rows(self, start: int, stop: int) -> Tensor:
         self.check_rows(start, stop)
-        weights = self.weights(start, stop)
         neighbours = window_rows(self.scores, self.size, self.width, (start, stop))
-        total = None
-        for weight, neighbour in zip(weights.unbind(1), neighbours, strict=True):
-            part = weight[:, None] * neighbour
-            total = part if total is None else total + part
-        assert total is not None
+        total = _weighted_sum(self.weights(start, stop), neighbours)
         return total.to(coordinate_dtype(total.dtype))
 
 
@@ -63,13 +59,14 @@ def _windows(field: WeightedWindowField) -> Tensor:
     (h, w), (H, W), K = field.scores.shape[2:], field.size, field.width
     padded = F.pad(field.scores, (K // 2,) * 4)
     y, x = centres(H, h, padded), centres(W, w, padded)
-    total = None
-    for place, weight in enumerate(field.weights(0, H).unbind(1)):
-        i, j = divmod(place, K)
-        part = weight[:, None] * padded.index_select(2, y + i).index_select(3, x + j)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+    neighbours = (padded.index_select(2, y + i).index_select(3, x + j) for i in range(K) for j in range(K))
+    return _weighted_sum(field.weights(0, H), neighbours)
+
+
+def _weighted_sum(weights: Tensor, neighbours: Iterable[Tensor]) -> Tensor:
+    """Sum of K² maps `(B, C, R, W)` by `(B, K², R, W)` weights."""
+    parts = (weight[:, None] * neighbour for weight, neighbour in zip(weights.unbind(1), neighbours, strict=True))
+    return reduce(torch.add, parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.field import (
-    BilinearField,
-    DenseField,
-    LocatedField,
-    LogitField,
-    NearestField,
-    SubpixelField,
-)
+from offstride.field import BilinearField, DenseField, LocatedField, LogitField, NearestField, SubpixelField
 from offstride.ops.crop import top_left
 from offstride.ops.grid import Origin, nearest
 from offstride.ops.interpolate import whole_bilinear

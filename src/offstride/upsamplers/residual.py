@@ -1,4 +1,4 @@
-"""Scores of fine features added to the coarse ones: what a coarse grid has lost cannot be moved.
+"""Scores of fine features added to the coarse ones: details that a coarse grid has lost, no offset can restore.
 
 Shapes: B batch, C classes, h×w coarse grid, g×v grid of a fine feature, H×W image.
 """
@@ -11,7 +11,7 @@ from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import BilinearField, LogitField, resized
 from offstride.layers import convolution
 from offstride.ops.grid import Origin
-from offstride.upsamplers.base import Compared, Size, Upsampler
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_positive
 from offstride.upsamplers.bilinear import Bilinear
 
 
@@ -23,7 +23,7 @@ class Residual(Upsampler):
     Args:
         classes: Number of classes C.
         levels: What the backbone returns.
-        upsample: What brings the coarse scores to the grid of the fine feature; bilinear by default.
+        upsample: Upsampler of the coarse scores to the grid of the fine feature; bilinear by default.
         stride: Stride of the fine feature.
         channels: Channels of the 3×3 convolution between feature and classifier.
         origin: Pixel convention from there to the image.
@@ -44,8 +44,7 @@ class Residual(Upsampler):
         origin: Origin = "center",
     ) -> None:
         super().__init__(origin)
-        if channels < 1:
-            raise ValueError(f"channels: expected a positive whole number, got {channels}")
+        check_positive(channels=channels)
         self.upsample = Bilinear(origin=origin) if upsample is None else upsample
         if not self.upsample.reads_scores:
             raise ValueError(f"upsampler: expected one that reads scores, got {type(self.upsample).__name__}")
@@ -57,11 +56,7 @@ class Residual(Upsampler):
         nn.init.zeros_(self.classify.bias)  # type: ignore[arg-type]
 
     def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
-        """See `Upsampler`.
-
-        Raises:
-            ValueError: If `guides` hold no features of the backbone.
-        """
+        """See `Upsampler`; raises a `ValueError` without the features of a backbone."""
         if not guides.levels:
             raise ValueError("guides: expected the features of the backbone, got none")
         fine = self.classify(self.refine(guides.levels[self.level]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, FeatureInfo, Guides, level_of_stride
 from offstride.field import LogitField
 from offstride.ops.grid import Origin, coordinate_dtype
-from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_odd, check_positive, to_image
 from offstride.upsamplers.reassembly import ReassembledField, window_rows
 
 
@@ -20,7 +20,7 @@ class SAPA(Upsampler):
     are normalised over their channels and embedded linearly; the softmax of the K² inner products is the kernel.
 
     The paper goes up by 2 with the encoder's feature of that stride; here one step leads to the grid of the low-level
-    feature, whatever the factor. What is left to the image is bilinear.
+    feature, whatever the factor. The rest of the factor to the image is bilinear.
 
     Args:
         in_channels: Channels D of the features.
@@ -46,10 +46,8 @@ class SAPA(Upsampler):
         origin: Origin = "center",
     ) -> None:
         super().__init__(origin)
-        if window < 1 or window % 2 == 0:
-            raise ValueError(f"window: expected a positive odd number, got {window}")
-        if embedding < 1:
-            raise ValueError(f"embedding: expected a positive whole number, got {embedding}")
+        check_odd(window=window)
+        check_positive(embedding=embedding)
         self.window = window
         self.level = level_of_stride(levels, guide_stride)
         guide_channels = levels[self.level].channels

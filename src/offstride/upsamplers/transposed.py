@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import LogitField, SubpixelField
 from offstride.ops.grid import Origin
-from offstride.upsamplers.base import Compared, Size, Upsampler, to_image
+from offstride.upsamplers.base import Compared, Size, Upsampler, check_positive, to_image
 
-_NEIGHBOURS = 3  # coarse rows, and columns, that the window of a coarse pixel is made of
+_NEIGHBOURS = 3  # coarse rows, and columns, that the window of a coarse pixel depends on
 
 
 class TransposedConvolution(Upsampler):
     """A learned kernel spreads every coarse score over its neighbourhood: 2s pixels wide, stride s, and at first
     bilinear interpolation of each class on its own.
 
-    Beyond the map there are zeros: at the border scores fade, but for all classes alike. A fine pixel depends on the
-    3×3 coarse scores around it alone, so that the field renders any rows from those.
+    Beyond the map there are zeros: at the border scores fade, but for all classes alike. A fine pixel depends only on
+    the 3×3 coarse scores around it, so that the field renders any rows from those.
 
     Args:
         classes: Number of classes C.
-        scale: Factor s; what it does not cover of the factor to the image is bilinear.
+        scale: Factor s; the rest of the factor to the image is bilinear.
         separate: Keep classes apart: C kernels in place of C².
         origin: Pixel convention of the bilinear rest.
 
@@ -42,8 +42,7 @@ class TransposedConvolution(Upsampler):
 
     def __init__(self, classes: int, scale: int = 8, separate: bool = False, *, origin: Origin = "center") -> None:
         super().__init__(origin)
-        if scale < 1:
-            raise ValueError(f"scale: expected a positive whole number, got {scale}")
+        check_positive(scale=scale)
         self.scale, self.classes = scale, classes
         kernel = bilinear_kernel(scale)
         weight = torch.zeros(classes, 1 if separate else classes, *kernel.shape)
