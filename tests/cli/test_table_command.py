@@ -171,7 +171,7 @@ def test_bounds_bases_servers_and_counts(table, tmp_path, recipes):
     [
         (["paper/9"], "table: expected a name that `offstride table --list` shows, got 'paper/9'; close: paper/"),
         (["paper/1", "--roots", "streets"], "roots: expected NAME=FOLDER, got 'streets'"),
-        (["paper/1", "--schedule.seed", "1"], "schedule.seed: expected --seeds in its place"),
+        (["paper/1", "--schedule.seed", "1"], "schedule.seed: expected --seeds instead"),
         (["paper/1", "--evaluate.flips", "true"], "evaluate: unknown flips"),
         (["paper/1", "--data.crop"], "data.crop: expected a value"),
         (["paper/1", "--data.cropp=3"], "cropp"),

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from offstride.cli.console import columns, simple_table
 from offstride.experiments.bounds import Bound, Learned
 from offstride.visualize import ChartLine, save_chart
 
@@ -15,29 +15,20 @@ _READ = {"average": "window, averaged", "point": "its central pixel", "": "windo
 
 def direct_table(rows: Sequence[Bound], title: str) -> Table:
     """A row for each decoder, a column for each scale."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     scales = sorted({row.scale for row in rows})
-    for heading in ("decoder", "channels", "from"):
-        table.add_column(heading, justify="right" if heading == "channels" else "left")
-    for scale in scales:
-        table.add_column(f"1/{scale}", justify="right")
-    for key in sorted({(row.decoder, row.channels, row.coarse or "") for row in rows}, key=_order):
+    channels, *grids = columns("channels", *(f"1/{scale}" for scale in scales), justify="right")
+    table = simple_table(title, "decoder", channels, "from", *grids)
+    keys = {(row.decoder, row.channels, row.coarse or "") for row in rows}
+    for key in sorted(keys, key=lambda key: (list(_NAMES).index(key[0]), *key[1:])):
         scores = {row.scale: row.miou for row in rows if (row.decoder, row.channels, row.coarse or "") == key}
         cells = [f"{100 * scores[scale]:.2f}" if scale in scores else "–" for scale in scales]
         table.add_row(_NAMES[key[0]], str(key[1]), _READ[key[2]], *cells)
     return table
 
 
-def _order(key: tuple[str, int, str]) -> tuple[int, int, str]:
-    return (list(_NAMES).index(key[0]), key[1], key[2])
-
-
 def learned_table(rows: Sequence[Learned], title: str) -> Table:
     """A row for each network: mean and standard deviation over the seeds."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("decoder")
-    for heading in ("grid", "channels", "steps", "seeds", "mIoU*"):
-        table.add_column(heading, justify="right")
+    table = simple_table(title, "decoder", *columns("grid", "channels", "steps", "seeds", "mIoU*", justify="right"))
     for row in sorted(rows, key=lambda row: (row.scale, row.decoder)):
         score = f"{100 * row.mean:.2f} ± {100 * row.sd:.2f}" if len(row.miou) > 1 else f"{100 * row.mean:.2f}"
         counts = (f"1/{row.scale}", str(row.channels), f"{row.steps:,}", str(len(row.miou)))
@@ -46,9 +37,7 @@ def learned_table(rows: Sequence[Learned], title: str) -> Table:
 
 
 def save_bounds(path: Path, rows: Sequence[Bound], title: str) -> None:
-    """Chart of the direct bounds: mIoU against the channels of the code, with a level for each interpolation of the
-    classes' shares.
-    """
+    """Chart of the direct bounds: mIoU over the channels of the code, with a level for each interpolation."""
     lines = []
     for colour, scale in enumerate(sorted({row.scale for row in rows})):
         own = [row for row in rows if row.scale == scale]

@@ -1,4 +1,4 @@
-"""`offstride upper-bound`: what a decoder could reach at best, by how well labels survive its coarse grid."""
+"""`offstride upper-bound`: upper bounds of decoders, from labels that a coarse grid represents."""
 
 import json
 from dataclasses import asdict
@@ -9,8 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from offstride.cli.bound_tables import direct_table, learned_table, save_bounds
-from offstride.cli.console import pick_device, progress_bar
-from offstride.data import SampleSet, build_dataset
+from offstride.cli.console import add_data, command_parser, open_data, pick_device, progress_bar
 from offstride.evaluate import LabelTraining
 from offstride.experiments.bounds import direct_bounds, label_bases, learned_bounds
 from offstride.files import write_text
@@ -20,8 +19,8 @@ def main(program: str, arguments: list[str]) -> int:
     """Measure the direct bounds, and with `--learned` the learned ones."""
     values = _parser(program).parse_args(arguments)
     _check(values)
-    dataset = _dataset(values, values.split, values.count)
-    fit_set = cache(lambda: _dataset(values, values.fit_split, values.fit_count))
+    dataset = open_data(values, values.split, values.count)
+    fit_set = cache(lambda: open_data(values, values.fit_split, values.fit_count))
     most = max([*values.channels, values.code] if values.learned else values.channels)
     bases = label_bases(values.basis, values.scales, most, len(dataset.classes), fit_set, progress_bar)
     direct = direct_bounds(dataset, bases, values.channels, progress_bar)
@@ -42,29 +41,22 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Upper bounds of decoders: labels are brought to a coarse grid and back, by DUpsampling with the "
-        "best basis of so many channels, and by interpolation.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Upper bounds of decoders: compress labels to a coarse grid and reconstruct them, with DUpsampling (the best "
+        "basis for each number of channels) and with interpolation.",
     )
-    result.add_argument("--data", default="folder", help="name of the data set: folder, camvid, streets …")
-    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
-    result.add_argument("--split", type=str | None, default="val", help="split to score on; null if there are none")
+    add_data(result, "val", "score on")
     result.add_argument("--fit-split", type=str | None, default="train", help="split that bases are fitted to")
-    result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes to score on")
-    result.add_argument("--fit-count", type=int | None, default=None, help="number of procedural scenes to fit to")
-    result.add_argument(
-        "--size", type=tuple[int, int] | None, default=None, help="[height, width] of procedural scenes"
-    )
+    result.add_argument("--fit-count", type=int | None, help="number of procedural scenes to fit to")
     result.add_argument("--scales", type=int, nargs="+", default=[8, 16, 32], help="widths of the windows, in pixels")
     result.add_argument("--channels", type=int, nargs="+", default=[16, 32, 64, 128], help="channels of the codes")
-    result.add_argument("--basis", type=Path, nargs="*", default=[], help="files of bases, in place of fitting them")
-    result.add_argument("--plot", type=Path | None, default=None, help="file for a chart (png, svg, pdf)")
-    result.add_argument("--json", type=Path | None, default=None, help="file for all figures")
-    result.add_argument("--learned", action="store_true", help="train networks that read labels, too (slow)")
-    result.add_argument("--seeds", type=int, default=3, help="networks of each kind")
-    result.add_argument("--device", type=str, default="auto", help="of the networks: cpu, cuda, cuda:1 …")
+    result.add_argument("--basis", type=Path, nargs="*", default=[], help="files of fitted bases")
+    result.add_argument("--plot", type=Path | None, help="file for a chart (png, svg, pdf)")
+    result.add_argument("--json", type=Path | None, help="JSON file to write all results to")
+    result.add_argument("--learned", action="store_true", help="also train networks that read labels (slow)")
+    result.add_argument("--seeds", type=int, default=3, help="number of networks of each kind")
+    result.add_argument("--device", type=str, default="auto", help="device of the networks: cpu, cuda, cuda:1 …")
     usual = LabelTraining()
     result.add_argument("--steps", type=int, default=usual.steps, help="iterations of each network")
     result.add_argument("--batch-size", type=int, default=usual.batch_size, help="label maps of one iteration")
@@ -82,22 +74,12 @@ def _check(values: Namespace) -> None:
         raise ValueError(f"seeds: expected 1 or more, got {values.seeds}")
     if values.plot and values.plot.suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"plot: expected a file that ends in .png, .svg or .pdf, got {values.plot}")
-    if values.learned:  # what would be wrong hours later
+    if values.learned:  # before hours of work
         _training(values)
         if any(scale < 2 or scale & (scale - 1) for scale in values.scales):
             raise ValueError(f"scales: expected powers of two from 2 on with --learned, got {values.scales}")
 
 
 def _training(values: Namespace) -> LabelTraining:
-    return LabelTraining(
-        steps=values.steps,
-        batch_size=values.batch_size,
-        crop=values.crop,
-        channels=values.code,
-        workers=values.workers,
-    )
-
-
-def _dataset(values: Namespace, split: str | None, count: int | None) -> SampleSet:
-    source = {"count": count, "size": values.size} if values.data == "streets" else {"root": values.root}
-    return build_dataset(values.data, split, **source)
+    options = {name: values[name] for name in ("steps", "batch_size", "crop", "workers")}
+    return LabelTraining(channels=values.code, **options)

@@ -30,7 +30,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         if "schedule.seed" in self.values:
-            raise ValueError("schedule.seed: expected --seeds in its place")
+            raise ValueError("schedule.seed: expected --seeds instead")
         unknown = [name for name in self._named("evaluate") if name not in EVALUATE]
         if unknown:
             raise ValueError(f"evaluate: unknown {', '.join(unknown)}; known are {', '.join(EVALUATE)}")
