@@ -1,4 +1,4 @@
-"""The progress of a run as a person sees it."""
+"""The progress of a run, on the terminal or in a log."""
 
 import time
 from typing import Any
@@ -12,12 +12,12 @@ from offstride.train.callbacks import validation_scores
 
 
 class ProgressLine(Callback):
-    """A progress bar in a terminal, one line now and then elsewhere: loss, mIoU, time left.
+    """A progress bar in a terminal, otherwise a line every `10 * every` steps: loss, mIoU, time left.
 
     Args:
         steps: Length of the run.
         every: Steps between updates.
-        title: What is trained.
+        title: Name of the run.
     """
 
     def __init__(self, steps: int, *, every: int, title: str = "training") -> None:
@@ -46,7 +46,7 @@ class ProgressLine(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Show the step, and the loss of this one."""
+        """Show the step and its loss."""
         step = trainer.global_step
         if step % self.every and step != self.steps:
             return
@@ -76,5 +76,5 @@ class ProgressLine(Callback):
         self.progress.stop()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self.progress.stop()
