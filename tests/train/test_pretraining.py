@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_named(staged, change, basis, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             build_model(change(staged, "model", **settings), classes)
-    with pytest.raises(ValueError, match="basis: cannot be combined with start"):
+    with pytest.raises(ValueError, match="basis: cannot be combined with `start`"):
         ModelRecipe(basis=basis[0], start=tmp_path / "model.safetensors")
 
 

@@ -13,7 +13,6 @@ from offstride.cli.console import add_data, columns, command_parser, open_data, 
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.evaluate import Evaluation, evaluate
 from offstride.files import write_text
-from offstride.inference import InferenceProtocol
 from offstride.models import Segmenter
 
 
@@ -25,8 +24,9 @@ def main(program: str, arguments: list[str]) -> int:
     dataset = open_data(values, values.split, values.count)
     with progress_bar("evaluating") as progress:
         result = evaluate(model, dataset, protocol=protocol, workers=values.workers, progress=progress)
-    title = f"{values.checkpoint} on {values.data} {values.split or ''}".rstrip()
-    Console().print(score_table(result, f"{title}, {how(model, protocol)}"))
+    source = f"{values.checkpoint} on {values.data} {values.split or ''}".rstrip()
+    title = ", ".join(filter(None, [source, f"output stride {model.config.output_stride}", str(protocol)]))
+    Console().print(score_table(result, title))
     if values.json:
         options = {"output_stride": model.config.output_stride, **asdict(protocol)}
         write_text(values.json, json.dumps({**result.to_dict(), "protocol": options}, indent=2) + "\n")
@@ -42,11 +42,6 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--workers", type=int, default=1, help="processes that load data")
     add_protocol(result)
     return result
-
-
-def how(model: Segmenter, protocol: InferenceProtocol) -> str:
-    """The output stride and the inference options, in a few words."""
-    return ", ".join(filter(None, [f"output stride {model.config.output_stride}", str(protocol)]))
 
 
 def score_table(result: Evaluation, title: str) -> Table:

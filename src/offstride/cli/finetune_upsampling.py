@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
@@ -35,7 +35,10 @@ def main(program: str, arguments: list[str]) -> int:
             raise ValueError(f"{name}: expected no settings of the model; they come from the checkpoint")
     parser = _parser(program)
     values = parser.instantiate(parser.parse_args(arguments))
-    recipe = _recipe(values)
+    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
+    if "upsampler" not in values.schedule.train_parts:
+        raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
+    recipe = to_recipe(values, model=model)
     val_set = build_split(recipe.data, "val")
     if is_first_process():
         announce(describe_start(recipe, values.checkpoint, val_set))
@@ -46,13 +49,6 @@ def main(program: str, arguments: list[str]) -> int:
         Console().print(_table(scores, f"{recipe.data.name} {recipe.data.val}, best of the run by mIoU"))
         print(best)
     return 0
-
-
-def _recipe(values: Namespace) -> Recipe:
-    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
-    if "upsampler" not in values.schedule.train_parts:
-        raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
-    return to_recipe(values, model=model)
 
 
 def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:

@@ -4,7 +4,6 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from offstride.cli.console import add_data, columns, command_parser, open_data, progress_bar
 from offstride.evaluate import encode_dataset
-from offstride.experiments.bases import fit_windows
+from offstride.experiments.bases import Method, fit_windows
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -41,7 +40,12 @@ def main(program: str, arguments: list[str]) -> int:
         "time to fit": f"{time.perf_counter() - encoded:.1f} s",
         "peak memory": f"{_peak_memory() / 2**30:.2f} GiB",
     }
-    Console().print(_table(f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes", figures))
+    title = f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes"
+    head = ("", *columns("", justify="right"))
+    table = Table(*head, title=title, title_justify="left", show_header=False, min_width=len(title))
+    for row in figures.items():
+        table.add_row(*row)
+    Console().print(table)
     print(values.output)
     return 0
 
@@ -55,7 +59,7 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--channels", type=int, default=64, help="channels of the code")
     result.add_argument(
         "--method",
-        type=Literal["pca", "sgd", "autoencoder"],
+        type=Method,
         default="pca",
         help="the optimum in closed form, the same by gradient descent, or a non-linear auto-encoder",
     )
@@ -71,14 +75,6 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("--hidden", type=int, default=256, help="autoencoder: hidden units")
     result.add_argument("--seed", type=int, default=0, help="random seed")
     return result
-
-
-def _table(title: str, figures: dict[str, str]) -> Table:
-    head = ("", *columns("", justify="right"))
-    table = Table(*head, title=title, title_justify="left", show_header=False, min_width=len(title))
-    for name, text in figures.items():
-        table.add_row(name, text)
-    return table
 
 
 def _peak_memory() -> int:

@@ -16,11 +16,14 @@ from offstride.models.presets import PRESETS
 def main(program: str, arguments: list[str]) -> int:
     """List models."""
     values = _parser(program).parse_args(arguments)
-    names = [name for name in PRESETS if fnmatch(name, values.pattern)]
-    if not names:
+    presets = {name: preset for name, preset in PRESETS.items() if fnmatch(name, values.pattern)}
+    if not presets:
         raise ValueError(f"pattern: expected one that fits a model, got {values.pattern!r}; try offstride models '*'")
     costs = read_costs()
-    rows = [_row(name, costs[name]) for name in names]
+    rows = []
+    for name, preset in presets.items():
+        facts = {key: getattr(preset, key) for key in ("classes", "paper", "table", "row")}
+        rows.append({"name": name, **costs[name], "size": list(preset.size), **facts})
     if values.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -36,12 +39,6 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument("pattern", nargs="?", type=str, default="*", help="names to list, such as 'encnet*'")
     result.add_argument("--json", action="store_true", help="print JSON")
     return result
-
-
-def _row(name: str, costs: dict[str, int]) -> dict[str, Any]:
-    preset = PRESETS[name]
-    facts = {key: getattr(preset, key) for key in ("classes", "paper", "table", "row")}
-    return {"name": name, **costs, "size": list(preset.size), **facts}
 
 
 def _table(rows: list[dict[str, Any]], paper: str) -> Table:

@@ -52,13 +52,10 @@ def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seed
     for row, figures in zip(table.rows, ours, strict=True):
         style = "dim" if row.file is None else None
         for line, cells in enumerate(_lines(row, figures)):
-            result.add_row(_named(row, table) if line == 0 else "", *cells, style=style)
+            mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
+            name = f"{row.text}{mark}".replace("[", "\\[")
+            result.add_row(name if line == 0 else "", *cells, style=style)
     return result
-
-
-def _named(row: TableRow, table: PaperTable) -> str:
-    mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
-    return f"{row.text}{mark}".replace("[", "\\[")
 
 
 def _lines(row: TableRow, figures: Ours) -> Iterator[tuple[str, str, str, str]]:
@@ -71,18 +68,9 @@ def _lines(row: TableRow, figures: Ours) -> Iterator[tuple[str, str, str, str]]:
         if own is None:
             yield title, printed, "" if row.file is None else NOTHING, ""
         else:
-            yield title, printed, measured(own, figure.digits), signed(own.mean - published, figure.digits)
-
-
-def measured(summary: Summary, digits: int) -> str:
-    """Mean, and the standard deviation if there are several seeds."""
-    text = f"{summary.mean:.{digits}f}"
-    return text if summary.deviation is None else f"{text} ± {summary.deviation:.{digits}f}"
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference, with its sign."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+            spread = "" if own.deviation is None else f" ± {own.deviation:.{figure.digits}f}"
+            difference = f"{own.mean - published:+.{figure.digits}f}".replace("-", MINUS)
+            yield title, printed, f"{own.mean:.{figure.digits}f}{spread}", difference
 
 
 def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:

@@ -1,18 +1,23 @@
 """`offstride upper-bound`: upper bounds of decoders, from labels that a coarse grid represents."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.table import Table
 
-from offstride.cli.bound_tables import direct_table, learned_table, save_bounds
-from offstride.cli.console import add_data, command_parser, open_data, pick_device, progress_bar
+from offstride.cli.console import add_data, columns, command_parser, open_data, pick_device, progress_bar, simple_table
 from offstride.evaluate import LabelTraining
-from offstride.experiments.bounds import direct_bounds, label_bases, learned_bounds
+from offstride.experiments.bounds import Bound, Learned, direct_bounds, label_bases, learned_bounds
 from offstride.files import write_text
+from offstride.visualize import ChartLine, save_chart
+
+_NAMES = {"dupsampling": "DUpsampling", "bilinear": "bilinear", "nearest": "nearest"}
+_READ = {"average": "window, averaged", "point": "its central pixel", "": "window"}
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -25,14 +30,14 @@ def main(program: str, arguments: list[str]) -> int:
     bases = label_bases(values.basis, values.scales, most, len(dataset.classes), fit_set, progress_bar)
     direct = direct_bounds(dataset, bases, values.channels, progress_bar)
     title = f"{values.data} {values.split or ''}".strip()
-    Console().print(direct_table(direct, f"labels of {title}, to a coarse grid and back: mIoU in per cent"))
+    Console().print(_direct_table(direct, f"labels of {title}, to a coarse grid and back: mIoU in per cent"))
     learned = []
     if values.learned:
         how = _training(values), values.seeds, pick_device(values.device), progress_bar
         learned = learned_bounds(fit_set(), dataset, bases, *how)
-        Console().print(learned_table(learned, f"networks that read labels of {title}: mIoU in per cent"))
+        Console().print(_learned_table(learned, f"networks that read labels of {title}: mIoU in per cent"))
     if values.plot:
-        save_bounds(values.plot, direct, title)
+        _save_bounds(values.plot, direct, title)
     if values.json:
         source = {"data": values.data, "split": values.split, "fit_split": values.fit_split, "images": len(dataset)}
         figures = source | {"direct": [asdict(row) for row in direct], "learned": [asdict(row) for row in learned]}
@@ -83,3 +88,48 @@ def _check(values: Namespace) -> None:
 def _training(values: Namespace) -> LabelTraining:
     options = {name: values[name] for name in ("steps", "batch_size", "crop", "workers")}
     return LabelTraining(channels=values.code, **options)
+
+
+def _direct_table(rows: Sequence[Bound], title: str) -> Table:
+    """A row for each decoder, a column for each scale."""
+    scales = sorted({row.scale for row in rows})
+    channels, *grids = columns("channels", *(f"1/{scale}" for scale in scales), justify="right")
+    table = simple_table(title, "decoder", channels, "from", *grids)
+    keys = {(row.decoder, row.channels, row.coarse or "") for row in rows}
+    for key in sorted(keys, key=lambda key: (list(_NAMES).index(key[0]), *key[1:])):
+        scores = {row.scale: row.miou for row in rows if (row.decoder, row.channels, row.coarse or "") == key}
+        cells = [f"{100 * scores[scale]:.2f}" if scale in scores else "–" for scale in scales]
+        table.add_row(_NAMES[key[0]], str(key[1]), _READ[key[2]], *cells)
+    return table
+
+
+def _learned_table(rows: Sequence[Learned], title: str) -> Table:
+    """A row for each network: mean and standard deviation over the seeds."""
+    table = simple_table(title, "decoder", *columns("grid", "channels", "steps", "seeds", "mIoU*", justify="right"))
+    for row in sorted(rows, key=lambda row: (row.scale, row.decoder)):
+        score = f"{100 * row.mean:.2f} ± {100 * row.sd:.2f}" if len(row.miou) > 1 else f"{100 * row.mean:.2f}"
+        counts = (f"1/{row.scale}", str(row.channels), f"{row.steps:,}", str(len(row.miou)))
+        table.add_row(_NAMES[row.decoder], *counts, score)
+    return table
+
+
+def _save_bounds(path: Path, rows: Sequence[Bound], title: str) -> None:
+    """Chart of the direct bounds: mIoU over the channels of the code, with a level for each interpolation."""
+    lines = []
+    for colour, scale in enumerate(sorted({row.scale for row in rows})):
+        own = [row for row in rows if row.scale == scale]
+        code = sorted((float(row.channels), 100 * row.miou) for row in own if row.decoder == "dupsampling")
+        lines.append(ChartLine(f"DUpsampling 1/{scale}", code, colour))
+        for decoder, style in (("bilinear", "--"), ("nearest", ":")):
+            level = [(0.0, 100 * row.miou) for row in own if row.decoder == decoder and row.coarse == "average"]
+            lines.append(ChartLine(f"{decoder} 1/{scale}", level, colour, style))
+    ticks = sorted({row.channels for row in rows if row.decoder == "dupsampling"})
+    save_chart(
+        path,
+        lines,
+        x="channels of the code",
+        y="mIoU of the reconstruction, %",
+        title=f"Labels of {title}, to a coarse grid and back",
+        ticks=ticks,
+        logarithmic=True,
+    )

@@ -53,19 +53,12 @@ class ProgressLine(Callback):
         self.scores = f"loss {float(outputs['loss']):.3f}{self.miou}"
         self.progress.update(self.task, completed=step, scores=self.scores)
         silent = self.console.is_terminal or not trainer.is_global_zero
-        if not silent and (step % (10 * self.every) == 0 or step == self.steps):
-            self.print_line(step)
-
-    def print_line(self, step: int) -> None:
-        """One line for a log file."""
+        if silent or (step % (10 * self.every) and step != self.steps):
+            return
         pace = (time.monotonic() - self.begun) / (step - self.first)
-        left = int(pace * (self.steps - step))
-        self.console.print(
-            f"{self.title}: step {step}/{self.steps}  {self.scores}  {pace:.2f} s/step  "
-            f"{left // 60}:{left % 60:02d} left",
-            highlight=False,
-            soft_wrap=True,
-        )
+        minutes, seconds = divmod(int(pace * (self.steps - step)), 60)
+        line = f"step {step}/{self.steps}  {self.scores}  {pace:.2f} s/step  {minutes}:{seconds:02d} left"
+        self.console.print(f"{self.title}: {line}", highlight=False, soft_wrap=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the new mIoU."""
