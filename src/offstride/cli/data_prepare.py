@@ -35,11 +35,7 @@ def _parser(program: str) -> ArgumentParser:
     )
     result.add_argument("name", type=str, help="data set")
     result.add_argument(
-        "--from",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="official archives, or folders that hold them",
+        "--from", type=Path, nargs="+", required=True, help="official archives, or folders that hold them"
     )
     result.add_argument("--root", type=Path, required=True, help="folder for the data set")
     result.add_argument(

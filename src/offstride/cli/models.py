@@ -42,8 +42,8 @@ def _parser(program: str) -> ArgumentParser:
 
 
 def _table(rows: list[dict[str, Any]], paper: str) -> Table:
-    numbers = columns("parameters", "GMAC", "image", justify="right", no_wrap=True)
-    table = simple_table(paper, *columns("model", no_wrap=True), *numbers, "table", title_style="bold")
+    costs = columns("parameters", "GMAC", "image", justify="right", no_wrap=True)
+    table = simple_table(paper, *columns("model", no_wrap=True), *costs, "table", title_style="bold")
     for row in rows:
         if row["paper"] == paper:
             numbers = f"{row['parameters'] / 1e6:.2f} M", f"{row['macs'] / 1e9:.1f}", "×".join(map(str, row["size"]))

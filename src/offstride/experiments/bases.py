@@ -8,13 +8,7 @@ from torch import Tensor
 from offstride.data import LabelMaps, SampleSet
 from offstride.evaluate import LabelShards
 from offstride.ops.label_basis import LabelCovariance
-from offstride.upsamplers import (
-    LabelAutoencoder,
-    LabelBasis,
-    fit_label_autoencoder,
-    fit_label_basis,
-    fit_label_windows,
-)
+from offstride.upsamplers import LabelAutoencoder, LabelBasis, fit_label_autoencoder, fit_label_basis, fit_label_windows
 
 Method = Literal["pca", "sgd", "autoencoder"]
 Report = Callable[[int, int], None]

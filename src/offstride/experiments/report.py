@@ -19,13 +19,7 @@ from offstride.evaluate import label_map
 from offstride.experiments.store import Store, kept
 from offstride.files import write_text
 from offstride.inference import InferenceProtocol
-from offstride.visualize import (
-    ComparisonPicture,
-    colorize,
-    compare_errors,
-    comparison_markdown,
-    write_comparison_page,
-)
+from offstride.visualize import ComparisonPicture, colorize, compare_errors, comparison_markdown, write_comparison_page
 from offstride.visualize.page import versions
 
 Curves = dict[str, list[tuple[float, float]]]

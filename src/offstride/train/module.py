@@ -19,13 +19,7 @@ from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
 from offstride.ops.cross_entropy.labels import CheckedLabels, check_targets
-from offstride.train.optimizer import (
-    build_optimizer,
-    build_scheduler,
-    freeze_norm,
-    parameter_groups,
-    set_norm_momentum,
-)
+from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups, set_norm_momentum
 from offstride.train.processes import mean_across_processes
 from offstride.train.recipe import Recipe
 
