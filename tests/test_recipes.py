@@ -55,16 +55,16 @@ def trainings() -> list[Path]:
 def kinds() -> list[str]:
     """Files of trainings that cover all kinds of data, and all kinds of everything else."""
     seen: set[str] = set()
-    found = []
+    names = []
     for chain in sorted(map(training_chain, trainings()), key=len, reverse=True):
         keys = {f"{len(chain)} trainings one after another"}
         for stage in chain:
             others = {name: section for name, section in stage.recipe.items() if name != "data"}
             keys |= {json.dumps(skeleton(part), sort_keys=True) for part in (stage.recipe["data"], others)}
         if not keys <= seen:
-            found.append(str(chain[-1].path.relative_to(RECIPES)))
+            names.append(str(chain[-1].path.relative_to(RECIPES)))
         seen |= keys
-    return found
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -121,9 +121,9 @@ def _write_street(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "recipe: expected --recipe, or --checkpoints"),
-        (["--recipe=r.yaml", "--checkpoints=a"], "recipe: expected --recipe, or --checkpoints"),
-        (["--checkpoints=a", "--data.crop=[8,8]"], "expected no settings of training"),
+        ([], "recipe: expected either --recipe or --checkpoints"),
+        (["--recipe=r.yaml", "--checkpoints=a"], "recipe: expected either --recipe or --checkpoints"),
+        (["--checkpoints=a", "--data.crop=[8,8]"], "cannot be combined with settings of training"),
         (["--recipe=r.yaml", "--seeds=0"], "seeds: expected 1 or more"),
         (["--recipe=r.yaml", "--schedule.seed=3"], "schedule.seed: expected --seeds"),
         (["--recipe=none.yaml"], "none.yaml"),

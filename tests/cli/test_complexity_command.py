@@ -18,24 +18,24 @@ def figures(capsys, *arguments):
 
 
 def test_a_published_model_by_name(capsys):
-    found = figures(capsys, "deeplabv3_resnet50_block4", "--seconds", 0)
-    assert found["parameters"] == 23_551_061
-    assert found["size"] == [513, 513]
-    assert found["flops"] == 2 * found["macs"]
-    assert "frames_per_second" not in found
+    costs = figures(capsys, "deeplabv3_resnet50_block4", "--seconds", 0)
+    assert costs["parameters"] == 23_551_061
+    assert costs["size"] == [513, 513]
+    assert costs["flops"] == 2 * costs["macs"]
+    assert "frames_per_second" not in costs
     assert figures(capsys, "deeplabv3_resnet50_block4", "--seconds", 0, "--classes", 20)["parameters"] < 23_551_061
 
 
 def test_recipes_and_checkpoints(capsys, tmp_path):
-    found = figures(capsys, RECIPES / "camvid" / "bilinear.yaml", "--seconds", 0)
-    assert found["size"] == [240, 320]
+    costs = figures(capsys, RECIPES / "camvid" / "bilinear.yaml", "--seconds", 0)
+    assert costs["size"] == [240, 320]
     model = create_model(backbone="test_resnet", classes=3)
     model.save(tmp_path / "model.safetensors")
-    found = figures(capsys, tmp_path / "model.safetensors", "--size", "[64, 96]", "--seconds", 0.01)
-    assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
-    assert found["size"] == [64, 96]
-    assert found["frames_per_second"] > 0
-    assert found["timed"] >= 3
+    costs = figures(capsys, tmp_path / "model.safetensors", "--size", "[64, 96]", "--seconds", 0.01)
+    assert costs["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert costs["size"] == [64, 96]
+    assert costs["frames_per_second"] > 0
+    assert costs["timed"] >= 3
 
 
 def test_the_card_is_readable(capsys):

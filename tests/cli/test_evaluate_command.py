@@ -40,14 +40,14 @@ def test_scores_are_those_of_the_protocol(tmp_path, checkpoint, capsys, argument
     scenes = ["--data=streets", "--split=val", "--count=2", "--size=[48, 64]", "--workers=0", f"--json={figures}"]
     assert main(["evaluate", str(checkpoint), *scenes, "--device=cpu", *arguments]) == 0
     assert title in " ".join(capsys.readouterr().out.split())
-    found = json.loads(figures.read_text())
+    scores = json.loads(figures.read_text())
     result = evaluate(
         Segmenter.load(checkpoint, output_stride=stride), Streets(2, SIZE, split="val"), protocol=protocol
     )
-    assert found["miou"] == pytest.approx(result.scores.miou)
-    assert found["boundary_iou"] == pytest.approx(result.boundary.mean)
-    assert found["protocol"]["output_stride"] == stride
-    assert tuple(found["protocol"]["scales"]) == tuple(protocol.scales)
+    assert scores["miou"] == pytest.approx(result.scores.miou)
+    assert scores["boundary_iou"] == pytest.approx(result.boundary.mean)
+    assert scores["protocol"]["output_stride"] == stride
+    assert tuple(scores["protocol"]["scales"]) == tuple(protocol.scales)
 
 
 def test_bad_options_are_one_line(checkpoint, capsys):

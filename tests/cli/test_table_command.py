@@ -103,8 +103,8 @@ def table(recipes, tmp_path, capsys, monkeypatch):
 
 
 def line(text: str, start: str) -> list[str]:
-    found = next(line for line in text.splitlines() if line.strip().startswith(start))
-    return found.split()
+    row = next(line for line in text.splitlines() if line.strip().startswith(start))
+    return row.split()
 
 
 def test_rows_share_trainings_and_are_not_run_again(table, tmp_path):
@@ -114,8 +114,8 @@ def test_rows_share_trainings_and_are_not_run_again(table, tmp_path):
     shown = table("paper/1", "--json", str(tmp_path / "results.json"))
     published = tmp_path / "runs" / "published" / "paper" / "1"
     assert sorted(path.name for path in published.iterdir()) == ["later", "lau", "plain"]
-    found = [json.loads(path.read_text()) for path in (published / "plain" / "seed-0").glob("scores_*.json")]
-    scores = {each["evaluate"].get("flip", False): each["miou"] for each in found}
+    results = [json.loads(path.read_text()) for path in (published / "plain" / "seed-0").glob("scores_*.json")]
+    scores = {result["evaluate"].get("flip", False): result["miou"] for result in results}
     rows = json.loads((tmp_path / "results.json").read_text())[0]["rows"]
     ours = {flip: rows[f"{name}.yaml"]["miou"]["mean"] / 100 for name, flip in (("plain", False), ("flipped", True))}
     assert ours == pytest.approx(scores)
@@ -171,7 +171,7 @@ def test_bounds_bases_servers_and_counts(table, tmp_path, recipes):
     [
         (["paper/9"], "table: expected a name that `offstride table --list` shows, got 'paper/9'; close: paper/"),
         (["paper/1", "--roots", "streets"], "roots: expected NAME=FOLDER, got 'streets'"),
-        (["paper/1", "--schedule.seed", "1"], "schedule.seed: expected --seeds in its place"),
+        (["paper/1", "--schedule.seed", "1"], "schedule.seed: expected --seeds instead"),
         (["paper/1", "--evaluate.flips", "true"], "evaluate: unknown flips"),
         (["paper/1", "--data.crop"], "data.crop: expected a value"),
         (["paper/1", "--data.cropp=3"], "cropp"),

@@ -38,10 +38,10 @@ def test_all_methods_of_a_seed_start_from_the_same_weights(tmp_path):
     made = contest(recipe, tmp_path, [*VARIANTS])
     states = {}
     for variant in made.variants:
-        found = made.stages(variant, 0)[-1]
-        torch.manual_seed(found.schedule.seed)
+        stage = made.stages(variant, 0)[-1]
+        torch.manual_seed(stage.schedule.seed)
         model = build_model(
-            replace(found, model=replace(found.model, basis=None)), build_split(found.data, "train").classes
+            replace(stage, model=replace(stage.model, basis=None)), build_split(stage.data, "train").classes
         )
         states[variant.name] = model.state_dict()
     first = states["bilinear"]

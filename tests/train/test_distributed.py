@@ -112,8 +112,8 @@ def test_a_killed_process_ends_the_run_which_then_goes_on(recipe, change, tmp_pa
         said = process.communicate(timeout=60)[1]  # until both have closed it
         lines = [line for line in said.splitlines() if not line.startswith("training: step")]
         assert len(lines) == 1, said
-        assert lines[0].startswith("offstride: the run ends, because another of its processes did (")
-        assert lines[0].endswith("; it goes on with --resume")
+        assert lines[0].startswith("offstride: the run stops because another process failed (")
+        assert lines[0].endswith("; continue it with --resume")
 
     assert 16 <= rows(record) < 60
     fit(recipe, run, resume=True)

@@ -71,8 +71,8 @@ def test_scores_start_as_they_were(recipe, tmp_path, upsampler, origin):
     began = build_model(replace(recipe, model=with_new_upsampler(path, upsampler)), classes).eval()
     images = torch.randn(2, 3, 45, 70)
     with torch.no_grad():
-        expected, found = model(images), began(images)
-    assert torch.allclose(found, expected, atol=1e-5 * float(expected.max() - expected.min()))
+        expected, actual = model(images), began(images)
+    assert torch.allclose(actual, expected, atol=1e-5 * float(expected.max() - expected.min()))
     assert sum(parameter.numel() for parameter in began.upsampler.parameters()) > 0
 
 

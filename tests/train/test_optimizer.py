@@ -31,7 +31,7 @@ def test_every_parameter_is_in_one_group(model):
 
 
 def test_the_paper_groups(model):
-    found = rates(model, OptimizerRecipe(learning_rate=0.01, head_multiplier=10, weight_decay=1e-4))
+    actual = rates(model, OptimizerRecipe(learning_rate=0.01, head_multiplier=10, weight_decay=1e-4))
     for name, module in model.named_modules():
         for own, parameter in module.named_parameters(recurse=False):
             full = f"{name}.{own}"
@@ -40,7 +40,7 @@ def test_the_paper_groups(model):
             offset = name.startswith("upsampler")
             assert parameter.requires_grad
             expected = (0.1 if head else 0.01, 0.0 if norm or bias or offset else 1e-4)
-            assert found[full] == pytest.approx(expected), full
+            assert actual[full] == pytest.approx(expected), full
 
 
 @pytest.mark.parametrize("option", ["decay_norm", "decay_bias", "decay_offsets"])

@@ -29,9 +29,9 @@ def basis(staged, tmp_path):
     scenes = build_split(staged.data, "train")
     maps = (scenes[index].label for index in range(len(scenes)))
     path = tmp_path / "basis.safetensors"
-    found = fit_label_basis(maps, scale=16, classes=len(scenes.classes), channels=8)
-    found.save(path)
-    return path, found
+    basis = fit_label_basis(maps, scale=16, classes=len(scenes.classes), channels=8)
+    basis.save(path)
+    return path, basis
 
 
 def weights(path):
@@ -73,9 +73,9 @@ def test_the_term_is_that_of_the_models_codes(staged, change, basis, tmp_path):
     model = build_model(recipe, build_split(recipe.data, "train").classes).eval()
     images, labels = torch.randn(2, 3, 40, 56), torch.randint(0, 9, (2, 40, 56))
     field = model.field(images)
-    found = compressed_label_loss(field.codes, labels, model.upsampler.weight, model.upsampler.bias)
+    loss = compressed_label_loss(field.codes, labels, model.upsampler.weight, model.upsampler.bias)
     target = basis[1].first(6).encode(labels)
-    torch.testing.assert_close(found, (field.codes - target).square().sum(1).mean())
+    torch.testing.assert_close(loss, (field.codes - target).square().sum(1).mean())
 
 
 def test_a_start_brings_its_normalisation(staged, change, tmp_path):
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_named(staged, change, basis, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             build_model(change(staged, "model", **settings), classes)
-    with pytest.raises(ValueError, match="basis: cannot be combined with start"):
+    with pytest.raises(ValueError, match="basis: cannot be combined with `start`"):
         ModelRecipe(basis=basis[0], start=tmp_path / "model.safetensors")
 
 

@@ -92,7 +92,7 @@ def test_synchronised_normalisation_on_cpus_is_refused(recipe, change, tmp_path)
 def test_a_lost_process_is_one_line(error, said):
     with pytest.raises(ConnectionError) as caught, lost_processes_named(2):
         raise error
-    assert str(caught.value).startswith("the run ends, because another of its processes did (")
+    assert str(caught.value).startswith("the run stops because another process failed (")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "pair.cc" not in str(caught.value)
@@ -112,5 +112,5 @@ def test_the_end_of_a_started_process_is_one_line(capsys):
         logger.info("something else")
     logger.info("[rank: 1] Child process with PID 7 terminated with code 1.")
     said = capsys.readouterr().err
-    assert said.startswith("offstride: the run ends, because another of its processes did (with code -9); ")
+    assert said.startswith("offstride: the run stops because another process failed (with code -9); ")
     assert said.count("\n") == 1

@@ -48,7 +48,7 @@ def test_what_a_start_replaces():
     parts = replace(own, basis=None, start_parts=["backbone"])
     assert parts.after(Path("new")).pretrained is False
     assert replace(parts, start=None, basis=Path("basis")).after(Path("new")).basis == Path("basis")
-    with pytest.raises(ValueError, match="basis: cannot be combined with start"):
+    with pytest.raises(ValueError, match="basis: cannot be combined with `start`"):
         replace(own, start_parts=["upsampler"])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from offstride.train.recipe_file import load_recipe_file, load_recipe_files, training_chain
+from offstride.train.recipe_file import load_recipe_file, training_chain
 
 
 def resolved(path: Path) -> dict:
@@ -45,8 +45,8 @@ def test_a_file_that_several_stand_on_is_laid_once(write):
     )
     expected = {"model": {"upsampler": "lau"}, "schedule": {"steps": 9}}
     assert resolved(root / "both.yaml") == expected
-    assert load_recipe_files([root / "lau.yaml", root / "long.yaml"]).recipe == expected
-    assert load_recipe_files([root / "low.yaml", root / "lau.yaml", root / "long.yaml"]).recipe == expected
+    assert load_recipe_file(root / "lau.yaml", root / "long.yaml").recipe == expected
+    assert load_recipe_file(root / "low.yaml", root / "lau.yaml", root / "long.yaml").recipe == expected
 
 
 def test_settings_of_a_preset_can_be_replaced_even_by_what_is_the_default_elsewhere(write):

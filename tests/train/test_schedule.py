@@ -13,8 +13,8 @@ from offstride.train.module import SegmentationModule
 )
 def test_epochs_become_steps(epochs, images, batch, steps):
     schedule = ScheduleRecipe(epochs=epochs, batch_size=batch, steps=5, validate_every=1000)
-    found = schedule.for_images(images)
-    assert (found.steps, found.validate_every) == (steps, min(1000, steps))
+    resolved = schedule.for_images(images)
+    assert (resolved.steps, resolved.validate_every) == (steps, min(1000, steps))
 
 
 def test_steps_stay_steps():
@@ -46,8 +46,8 @@ def test_the_momentum_of_normalisation_can_be_set(recipe, change):
     classes = build_split(recipe.data, "train")
     model = build_model(recipe, classes.classes)
     SegmentationModule(model, recipe, classes, classes)
-    found = {layer.momentum for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)}
-    assert found == {0.0003}
+    momenta = {layer.momentum for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)}
+    assert momenta == {0.0003}
 
 
 @pytest.mark.parametrize("field", ["steps", "epochs", "batch_size", "accumulate", "devices"])

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import announce, pick_device, progress_bar
+from offstride.cli.console import announce, columns, command_parser, pick_device, progress_bar, simple_table
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.compare import Resampling
 from offstride.data import build_dataset
@@ -55,32 +54,33 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        usage=f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
+    result = command_parser(
+        program,
+        "Train models that differ only in the upsampler, several times each, and report which differences are "
+        "significant; or report on trained models. The first method is the baseline. Finished runs are skipped, "
+        f"interrupted ones resumed. Named methods: {', '.join(VARIANTS)}.",
+        f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
         f"       {program} --checkpoints NAME=FILE … --data NAME --root FOLDER [options]",
-        description="Train models that differ only in the upsampler, several times, and report significant "
-        "differences; or report on model files. The first upsampler is the baseline. Finished runs are kept, "
-        "interrupted ones continue. Known upsamplers: " + ", ".join(VARIANTS) + ".",
-        exit_on_error=False,
     )
-    result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files that all share")
-    result.add_argument("--upsamplers", default=DEFAULT, help="names, or recipe files to lay over; with commas")
-    result.add_argument("--seeds", type=int, default=3, help="number of runs of each, seeds 0, 1, 2 …")
+    result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files shared by all methods")
+    result.add_argument(
+        "--upsamplers", default=DEFAULT, help="comma-separated names, or recipe files that override the shared recipe"
+    )
+    result.add_argument("--seeds", type=int, default=3, help="number of seeds (0, 1, 2 …) for each method")
     result.add_argument("--model", default="last", choices=("last", "best"), help="which model of a run is scored")
     result.add_argument("--checkpoints", nargs="+", default=[], metavar="NAME=FILE", help="report on model files")
     result.add_argument("--data", default="folder", help="with --checkpoints: name of the data set")
-    result.add_argument("--root", type=Path | None, default=None, help="with --checkpoints: its folder")
+    result.add_argument("--root", type=Path | None, help="with --checkpoints: its folder")
     result.add_argument("--output", type=Path, default=Path("runs/compare"), help="folder of runs and report")
     result.add_argument("--split", default="val", help="split that is scored")
-    result.add_argument("--thin", nargs="+", default=[], help="classes with thin objects, if others than the data's")
-    result.add_argument("--level", type=float, default=0.95, help="of the intervals")
-    result.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
-    result.add_argument("--block", type=int, default=1, help="consecutive images drawn together; for frames of videos")
-    result.add_argument("--rounds", type=int, default=20, help="timed predictions of each model; 0 for no times")
-    result.add_argument("--device", default="auto", help="where models are scored and timed, besides the CPU")
-    result.add_argument("--train-only", action="store_true", help="train and score what is missing, no report")
-    result.add_argument("--no-run", action="store_true", help="report what is there, run nothing")
+    result.add_argument("--thin", nargs="+", default=[], help="thin classes (default: those of the data set)")
+    result.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+    result.add_argument("--resamples", type=int, default=2000, help="number of bootstrap resamples")
+    result.add_argument("--block", type=int, default=1, help="consecutive images in a bootstrap block, for videos")
+    result.add_argument("--rounds", type=int, default=20, help="timed predictions of each model; 0 skips timing")
+    result.add_argument("--device", default="auto", help="device of scoring and, besides the CPU, of timing")
+    result.add_argument("--train-only", action="store_true", help="train and score the missing runs; write no report")
+    result.add_argument("--no-run", action="store_true", help="report existing runs; run nothing")
     result.add_argument("--dry-run", action="store_true", help="show what would be run")
     add_protocol(result)
     return result
@@ -88,21 +88,20 @@ def _parser(program: str) -> ArgumentParser:
 
 def _check(values: Namespace, settings: dict[str, str]) -> None:
     if bool(values.recipe) == bool(values.checkpoints):
-        raise ValueError("recipe: expected --recipe, or --checkpoints in its place")
+        raise ValueError("recipe: expected either --recipe or --checkpoints")
     if values.checkpoints and settings:
-        raise ValueError(f"checkpoints: expected no settings of training beside them, got {', '.join(settings)}")
+        raise ValueError(f"checkpoints: cannot be combined with settings of training, got {', '.join(settings)}")
     if values.seeds < 1:
         raise ValueError(f"seeds: expected 1 or more, got {values.seeds}")
     if "schedule.seed" in settings:
-        raise ValueError("schedule.seed: expected --seeds in its place")
+        raise ValueError("schedule.seed: expected --seeds instead")
     if values.rounds < 0:
         raise ValueError(f"rounds: expected 0 or more, got {values.rounds}")
 
 
 def _plan(contest: Contest) -> Table:
-    result = Table(title="to do", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("upsampler", "what it is", *(f"seed {seed}" for seed in range(contest.seeds))):
-        result.add_column(heading, overflow="fold")
+    seeds = [f"seed {seed}" for seed in range(contest.seeds)]
+    result = simple_table("to do", *columns("upsampler", "what it is", *seeds, overflow="fold"))
     for variant in contest.variants:
         states = [contest.to_do(variant, seed) for seed in range(contest.seeds)]
         result.add_row(variant.name, variant.description, *states)
@@ -111,8 +110,7 @@ def _plan(contest: Contest) -> Table:
 
 def _summary(content: Mapping[str, Any]) -> Table:
     """Scores in per cent and paired differences, for the terminal."""
-    table = Table(title=content["title"], title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    table.add_column("upsampler", no_wrap=True)
+    table = simple_table(content["title"], *columns("upsampler", no_wrap=True), caption_justify="left")
     for metric in content["metrics"]:
         table.add_column(metric.replace("_", " ").replace("miou", "mIoU").replace("iou", "IoU"), justify="right")
         table.add_column("difference", justify="right", no_wrap=True)

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import pick_device, progress_bar
+from offstride.cli.console import columns, command_parser, pick_device, progress_bar, simple_table
 from offstride.data.catalog import CAMVID, STREETS
 from offstride.models import Segmenter, create_model
-from offstride.models.complexity import Complexity, complexity
+from offstride.models.complexity import complexity
 from offstride.models.presets import PRESETS
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 from offstride.models.timing import timed
@@ -30,8 +29,9 @@ def main(program: str, arguments: list[str]) -> int:
         raise ValueError("model: expected the name of a model (offstride models lists them), a recipe or a checkpoint")
     model, own_size = _model(values.model, values.classes)
     size = tuple(values.size) if values.size else own_size
-    found = complexity(model, size)
-    figures = _figures(values.model, found)
+    costs = complexity(model, size)
+    figures = {"model": values.model, "size": list(costs.size)}
+    figures |= {key: getattr(costs, key) for key in ("parameters", "macs", "flops", "activation_bytes")}
     if values.seconds > 0:
         figures |= timed(model.to(pick_device(values.device)).eval(), size, values.seconds)
     print(json.dumps(figures, indent=2)) if values.json else Console().print(_card(figures))
@@ -39,47 +39,32 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Parameters, multiply-adds, memory of activations and speed of a model.",
-        exit_on_error=False,
-    )
+    result = command_parser(program, "Parameters, multiply-adds, memory of activations and speed of a model.")
     result.add_argument("model", nargs="?", type=str, help="name, recipe (.yaml) or checkpoint (.safetensors)")
-    result.add_argument("--classes", type=int | None, default=None, help="number of classes, if not the paper's")
-    result.add_argument("--size", type=list[int] | None, default=None, help="[height, width] of the image")
-    result.add_argument("--seconds", type=float, default=10, help="time spent on timing label maps; 0 for none")
+    result.add_argument("--classes", type=int | None, help="number of classes (default: that of the paper)")
+    result.add_argument("--size", type=list[int] | None, help="[height, width] of the image")
+    result.add_argument("--seconds", type=float, default=10, help="time spent on timing label maps; 0 skips timing")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
-    result.add_argument("--paper", action="store_true", help="published figures beside ours, for all papers")
-    result.add_argument("--measure", action="store_true", help="with --paper: time the models of tables of speeds")
+    result.add_argument("--paper", action="store_true", help="print published figures beside ours, for all papers")
+    result.add_argument("--measure", action="store_true", help="with --paper: time models with a published speed")
     result.add_argument("--json", action="store_true", help="print JSON")
     return result
 
 
 def _model(source: str, classes: int | None) -> tuple[Segmenter, tuple[int, int]]:
-    """A model and the size that its costs are quoted for."""
+    """A model, and the (height, width) of the image that its costs are given for."""
     if source in PRESETS:
         return create_model(source, classes=classes), PRESETS[source].size
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         recipe = read_recipe(path)
-        found = classes or _CLASSES.get(recipe.data.name)
-        if found is None:
+        count = classes or _CLASSES.get(recipe.data.name)
+        if count is None:
             raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
-        return create_model(classes=found, **recipe.model.settings()), recipe.data.crop
+        return create_model(classes=count, **recipe.model.settings()), recipe.data.crop
     if path.suffix == ".safetensors":
         return Segmenter.load(path), (512, 512)
     raise ValueError(f"model: expected a name that `offstride models` lists, a recipe or a checkpoint, got {source!r}")
-
-
-def _figures(name: str, found: Complexity) -> dict[str, Any]:
-    return {
-        "model": name,
-        "size": list(found.size),
-        "parameters": found.parameters,
-        "macs": found.macs,
-        "flops": found.flops,
-        "activation_bytes": found.activation_bytes,
-    }
 
 
 def _card(figures: dict[str, Any]) -> Table:
@@ -121,11 +106,8 @@ def _print_paper(values: Namespace) -> int:
 
 
 def _paper_table(title: str, rows: list[PaperRow], notes: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("row", "quantity"):
-        table.add_column(heading)
-    for heading in ("published", "ours", "note"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    numbers = columns("published", "ours", "note", justify="right", no_wrap=True)
+    table = simple_table(title, "row", "quantity", *numbers, title_style="bold")
     for row in rows:
         note = str(notes.index(row.note) + 1) if row.note else ""
         table.add_row(row.row, row.quantity.replace("_", " "), _short(row.published), _short(row.ours), note)
@@ -133,7 +115,7 @@ def _paper_table(title: str, rows: list[PaperRow], notes: list[str]) -> Table:
 
 
 def _short(value: float | None) -> str:
-    """To the digits that the papers print."""
+    """With as many digits as the papers print."""
     if value is None:
         return "–"
     if value < 1e4:

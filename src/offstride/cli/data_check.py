@@ -1,14 +1,13 @@
-"""`offstride data check`: what is wrong with a data set, and how its classes are shared out."""
+"""`offstride data check`: faults of a data set, and the frequencies of its classes."""
 
 import json
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import progress_bar
+from offstride.cli.console import columns, command_parser, progress_bar, simple_table
 from offstride.data import OFFICIAL, Audit, ClassSet, SplitAudit, audit_dataset
 from offstride.files import write_text
 
@@ -16,7 +15,7 @@ NAMES = ("folder", "camvid", *OFFICIAL)
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Check a data set; the exit code is 1 if something is wrong with it."""
+    """Check a data set; the exit code is 1 if it has a fault."""
     values = _parser(program).parse_args(arguments)
     name, root = _place(values.data, values.root)
     classes = ClassSet.from_file(values.classes) if values.classes else None
@@ -36,23 +35,22 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Look at every image and label of a data set: sizes, pairs, damage, values, shares of classes.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Check every image and label of a data set: sizes, pairs, damaged files, label values, class frequencies.",
     )
     result.add_argument(
         "data", type=str, help=f"{', '.join(NAMES)}; or a folder with images/, labels/ and a class list"
     )
-    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
-    result.add_argument("--split", type=str | None, default=None, help="one split only, or several: train+val")
-    result.add_argument("--classes", type=Path | None, default=None, help="class list, if it is not in the folder")
-    result.add_argument("--json", type=Path | None, default=None, help="file for all findings")
+    result.add_argument("--root", type=Path | None, help="folder of the data set")
+    result.add_argument("--split", type=str | None, help="one split, or several joined by +")
+    result.add_argument("--classes", type=Path | None, help="class list (default: the one in the folder)")
+    result.add_argument("--json", type=Path | None, help="JSON file to write all results to")
     return result
 
 
 def _place(data: str, root: Path | None) -> tuple[str, Path]:
-    """Name and folder of the data set; a folder alone is one without a name."""
+    """Name and folder of the data set; a path alone is a data set of the kind `folder`."""
     if data in NAMES and root is not None:
         return data, root
     if root is not None:
@@ -64,10 +62,9 @@ def _place(data: str, root: Path | None) -> tuple[str, Path]:
 
 def class_table(audit: Audit) -> Table:
     """Pairs, sizes, and the share of pixels of every class in every split."""
-    table = Table(title=audit.root, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in audit.splits:
-        table.add_column(name or "all", justify="right", overflow="fold")
+    names = (name or "all" for name in audit.splits)
+    head = (*columns("", no_wrap=True), *columns(*names, justify="right", overflow="fold"))
+    table = simple_table(audit.root, *head, caption="share of pixels, and the number of images that show the class")
     splits = audit.splits.values()
     table.add_row("images", *(str(split.pairs) for split in splits))
     if any(split.official is not None for split in splits):
@@ -78,12 +75,11 @@ def class_table(audit: Audit) -> Table:
         table.add_row(name, *(_share(split, split.shares[index], split.images[index]) for split in splits))
     table.add_section()
     table.add_row("ignored", *(_share(split, split.ignored_share) for split in splits))
-    table.caption = "share of pixels, and the number of images that show the class"
     return table
 
 
 def _share(split: SplitAudit, share: float, images: int | None = None) -> str:
-    """A share in per cent and a number of images, if there is one; a dash where the split has no labels."""
+    """A share in per cent and a number of images, if given; a dash if the split has no labels."""
     if not sum(split.pixels) + split.ignored + split.unknown:
         return "–"
     return f"{100 * share:.2f} %  {'' if images is None else images:>{len(str(split.pairs))}}"

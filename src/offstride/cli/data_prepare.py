@@ -1,4 +1,4 @@
-"""`offstride data prepare`: from the published archives of a data set to the folders that training reads."""
+"""`offstride data prepare`: unpack the published archives of a data set into the folders that training reads."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.markup import escape
 
-from offstride.cli.console import progress_bar
+from offstride.cli.console import command_parser, progress_bar
 from offstride.data import ARCHIVES, Prepared, prepare_dataset
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Check and unpack archives; the exit code is 0 also when some splits still lack theirs."""
+    """Check and unpack archives; the exit code is 0 even if archives of some splits are missing."""
     values = _parser(program).parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False)
     with progress_bar("MB") as report:
@@ -28,25 +28,24 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Check the published archives of a data set and unpack them. It can be stopped and called again; "
-        f"nothing is downloaded. Data sets: {', '.join(ARCHIVES)}.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Check the published archives of a data set and unpack them. Can be stopped and run again; nothing is "
+        f"downloaded. Data sets: {', '.join(ARCHIVES)}.",
     )
     result.add_argument("name", type=str, help="data set")
     result.add_argument(
-        "--from", type=Path, nargs="+", required=True, help="archives under their official names, or folders with them"
+        "--from", type=Path, nargs="+", required=True, help="official archives, or folders that hold them"
     )
     result.add_argument("--root", type=Path, required=True, help="folder for the data set")
     result.add_argument(
-        "--skip-checksum", action="store_true", help="take archives of other sizes and checksums, if they can be read"
+        "--skip-checksum", action="store_true", help="accept any readable archive, whatever its checksum"
     )
     return result
 
 
 def _conclude(console: Console, name: str, root: Path, prepared: Prepared) -> None:
-    """Say which splits are there, what the others need, and how to check them."""
+    """Print which splits are ready, which archives the others need, and how to check the data set."""
     if prepared.ready:
         console.print(f"ready: {', '.join(prepared.ready)}")
     for needed in dict.fromkeys(prepared.missing.values()):

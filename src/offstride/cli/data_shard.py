@@ -1,15 +1,15 @@
-"""`offstride data shard`: a data set as a few large tar files, for network storage."""
+"""`offstride data shard`: write a data set as a few large tar files, for network storage."""
 
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from offstride.cli.console import progress_bar
+from offstride.cli.console import command_parser, progress_bar
 from offstride.data import build_dataset, write_shards
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Write splits as shards, or finish writing them."""
+    """Write splits as shards, or resume writing them."""
     values = _parser(program).parse_args(arguments)
     for split in (values.split or "").split("+"):  # joined splits are joined again when they are read
         dataset = build_dataset(values.name, split or None, root=values.root)
@@ -22,15 +22,14 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Write splits of a data set as tar files with an index. Where opening many small files is slow, "
-        "training reads these faster, in the same order. It can be stopped and called again.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Write splits of a data set as tar files with an index. Where opening many small files is slow, training reads "
+        "these faster, in the same order. Can be stopped and run again.",
     )
     result.add_argument("name", type=str, help="data set, as in recipes")
-    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
-    result.add_argument("--split", type=str | None, default=None, help="split, or several joined by +")
+    result.add_argument("--root", type=Path | None, help="folder of the data set")
+    result.add_argument("--split", type=str | None, help="split, or several joined by +")
     result.add_argument("--to", type=Path, required=True, help="folder for the shards of all splits")
-    result.add_argument("--megabytes", type=int, default=1000, help="size at which a shard ends")
+    result.add_argument("--megabytes", type=int, default=1000, help="size of a shard")
     return result

@@ -4,17 +4,17 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from offstride.cli.console import progress_bar
+from offstride.cli.console import command_parser, progress_bar
 from offstride.experiments.demo import BASELINE, run_demo
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Train both models, evaluate them and write the report."""
     values = _parser(program).parse_args(arguments)
-    for each in run_demo(values.output, steps=values.steps, seed=values.seed, progress=progress_bar):
-        scores = each.evaluation
+    for contestant in run_demo(values.output, steps=values.steps, seed=values.seed, progress=progress_bar):
+        scores = contestant.evaluation
         print(
-            f"{each.name:9} mIoU {scores.scores.miou:.3f}  boundary IoU {scores.boundary.mean:.3f}  "
+            f"{contestant.name:9} mIoU {scores.scores.miou:.3f}  boundary IoU {scores.boundary.mean:.3f}  "
             f"thin classes {scores.thin_iou:.3f}"
         )
     print(f"report: {values.output / 'report.html'}")
@@ -22,13 +22,12 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Train a small network with bilinear and with location-aware upsampling (LaU) on procedural street "
-        "scenes, from the same seed, and write a report with pictures. About four minutes on two cores.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Train a small network with bilinear and with location-aware upsampling (LaU) on procedural street scenes, "
+        "from the same seed, and write a report with pictures. About four minutes on two cores.",
     )
     result.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder for both runs and the report")
     result.add_argument("--steps", type=int, default=BASELINE.schedule.steps, help="iterations of each run")
-    result.add_argument("--seed", type=int, default=0, help="of weights, data order and augmentation")
+    result.add_argument("--seed", type=int, default=0, help="random seed of weights, data order and augmentation")
     return result

@@ -1,19 +1,20 @@
-"""`offstride export`: a checkpoint as a file for other runtimes."""
+"""`offstride export`: write a checkpoint as a file for other runtimes."""
 
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from offstride.cli.console import command_parser
 from offstride.export import ExportInfo, export_onnx, export_torch
 from offstride.export.onnx_file import DEFAULT_OPSET
 from offstride.models import Segmenter
 
 FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
-"""Formats, and how their files are named."""
+"""Formats and their file suffixes."""
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Export a checkpoint, and say what the file takes and gives."""
+    """Export a checkpoint, and print what the file takes and returns."""
     values = _parser(program).parse_args(arguments)
     path = _path(values)
     model = Segmenter.load(values.checkpoint, output_stride=values.output_stride)
@@ -32,41 +33,38 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Write a model as a file of standard operators that runs without Offstride.",
-        exit_on_error=False,
-    )
+    result = command_parser(program, "Write a model as a file of standard operators that runs without Offstride.")
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
     result.add_argument("--format", type=str, default="onnx", help=f"one of {', '.join(FORMATS)}")
-    result.add_argument("--output", type=Path, default=None, help="file to write; named like the checkpoint by default")
+    result.add_argument("--output", type=Path, help="file to write (default: the checkpoint's path with a new suffix)")
     result.add_argument("--size", type=int, nargs=2, default=[512, 512], metavar=("H", "W"), help="size of images")
     result.add_argument(
         "--dynamic",
         type=str | None,
         nargs="?",
         const="all",
-        default=None,
-        help="images of any size, any number at a time; with 'batch' the size is fixed",
+        help="accept any number of images of any size; with 'batch' of a fixed size",
     )
     result.add_argument(
         "--input",
         type=str,
         default="normalised",
-        help="what the file reads: 'normalised' (B, 3, H, W) floats, or RGB pixels as uint8 that it normalises itself: "
+        help="input: 'normalised' (B, 3, H, W) floats, or uint8 RGB pixels that the file normalises itself: "
         "'image' (B, H, W, 3), 'image-nchw' (B, 3, H, W)",
     )
-    result.add_argument("--labels", action="store_true", help="give classes, (B, H, W); the default")
-    result.add_argument("--scores", action="store_true", help="give scores before any softmax, (B, C, H, W)")
-    result.add_argument("--opset", type=int | None, default=None, help=f"ONNX's operators, {DEFAULT_OPSET} by default")
-    result.add_argument(
-        "--output-stride", type=int | None, default=None, help="stride to run at, if not that of training"
-    )
+    result.add_argument("--labels", action="store_true", help="return classes, (B, H, W); the default")
+    result.add_argument("--scores", action="store_true", help="return scores before softmax, (B, C, H, W)")
+    result.add_argument("--opset", type=int | None, help=f"version of ONNX's operators (default: {DEFAULT_OPSET})")
+    result.add_argument("--output-stride", type=int | None, help="output stride (default: that of training)")
     return result
 
 
 def _path(values: Namespace) -> Path:
-    """The file to write, once the options fit together."""
+    """The file to write.
+
+    Raises:
+        ValueError: If options exclude each other.
+    """
     if values.format not in FORMATS:
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}, got {values.format!r}")
     if values.labels and values.scores:

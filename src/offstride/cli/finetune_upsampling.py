@@ -1,13 +1,13 @@
-"""`offstride finetune-upsampling`: train a new upsampler on a model whose other parts stay as they are."""
+"""`offstride finetune-upsampling`: train a new upsampler on an otherwise frozen model."""
 
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import announce, pick_device, progress_bar
+from offstride.cli.console import announce, columns, command_parser, pick_device, progress_bar
 from offstride.data import SampleSet
 from offstride.evaluate import Evaluation, evaluate
 from offstride.models import Segmenter
@@ -28,11 +28,17 @@ DEFAULTS = {
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Score the model as it is, train, and score what came out."""
-    _refuse_model(arguments)
+    """Score the model, train the upsampler, and score the result."""
+    for word in arguments:
+        if word.startswith("--model."):
+            name = word.partition("=")[0]
+            raise ValueError(f"{name}: expected no settings of the model; they come from the checkpoint")
     parser = _parser(program)
     values = parser.instantiate(parser.parse_args(arguments))
-    recipe = _recipe(values)
+    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
+    if "upsampler" not in values.schedule.train_parts:
+        raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
+    recipe = to_recipe(values, model=model)
     val_set = build_split(recipe.data, "val")
     if is_first_process():
         announce(describe_start(recipe, values.checkpoint, val_set))
@@ -45,13 +51,6 @@ def main(program: str, arguments: list[str]) -> int:
     return 0
 
 
-def _recipe(values: Namespace) -> Recipe:
-    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
-    if "upsampler" not in values.schedule.train_parts:
-        raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
-    return to_recipe(values, model=model)
-
-
 def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:
     device = pick_device("cpu" if recipe.schedule.accelerator == "cpu" else "auto")
     with progress_bar("scoring") as progress:
@@ -59,9 +58,7 @@ def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:
 
 
 def _table(scores: dict[str, Evaluation], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for heading in ("", *scores, "difference"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = Table("", *columns(*scores, "difference", justify="right"), title=title, title_justify="left")
     measures = {"mIoU": "miou", "boundary IoU": "boundary_iou", "pixel accuracy": "pixel_accuracy"}
     for name, key in measures.items():
         before, after = (100 * (result.to_dict()[key] or 0.0) for result in scores.values())
@@ -69,26 +66,19 @@ def _table(scores: dict[str, Evaluation], title: str) -> Table:
     return table
 
 
-def _refuse_model(arguments: list[str]) -> None:
-    for word in arguments:
-        if word.startswith("--model."):
-            raise ValueError(f"{word.partition('=')[0]}: expected no settings of the model, which is the checkpoint's")
-
-
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        usage=f"{program} CHECKPOINT [--upsampler NAME] --data.root FOLDER --output FOLDER [--SECTION.SETTING VALUE]",
-        description="Train a new upsampler on a model whose backbone, head and classifier stay as they are, batch "
-        "statistics included. In place of bilinear upsampling, lau, dysample and deformable start as that. Prints "
-        "scores on the val split before and after. A run that was stopped goes on with --resume.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Train a new upsampler on a frozen model: backbone, head, classifier and batch statistics do not change. If it "
+        "replaces bilinear upsampling, lau, dysample and deformable initially give the same output. Prints scores on "
+        "the val split before and after. --resume continues a run that was stopped.",
+        f"{program} CHECKPOINT [--upsampler NAME] --data.root FOLDER --output FOLDER [--SECTION.SETTING VALUE]",
     )
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
     result.add_argument("--upsampler", default="lau", help="name of the upsampler")
     result.add_argument("--upsampler-options", type=dict[str, Any], default={}, help="its options, as YAML or JSON")
     result.add_argument("--output", type=Path, required=True, help="directory of the run")
-    result.add_argument("--resume", action="store_true", help="go on with the run that the directory holds")
+    result.add_argument("--resume", action="store_true", help="continue the run in this directory")
     for name in ("data", "loss", "optimizer", "schedule"):
         result.add_class_arguments(SECTIONS[name], name)
     result.set_defaults(DEFAULTS)

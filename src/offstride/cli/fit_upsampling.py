@@ -1,27 +1,24 @@
-"""`offstride fit-upsampling`: learn what DUpsampling decodes with from the labels of a data set."""
+"""`offstride fit-upsampling`: learn the basis of DUpsampling from the labels of a data set."""
 
 import resource
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from offstride.cli.console import progress_bar
-from offstride.data import build_dataset
+from offstride.cli.console import add_data, columns, command_parser, open_data, progress_bar
 from offstride.evaluate import encode_dataset
-from offstride.experiments.bases import fit_windows
+from offstride.experiments.bases import Method, fit_windows
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Encode the label windows of a data set, fit, and write the file."""
     values = _parser(program).parse_args(arguments)
     start = time.perf_counter()
-    source = {"count": values.count, "size": values.size} if values.data == "streets" else {"root": values.root}
-    dataset = build_dataset(values.data, values.split, **source)
+    dataset = open_data(values, values.split, values.count)
     folder = values.windows or values.output.with_suffix(".windows")
     with progress_bar("encoding label maps") as progress:
         shards = encode_dataset(dataset, folder, scale=values.scale, workers=values.workers, progress=progress)
@@ -43,29 +40,26 @@ def main(program: str, arguments: list[str]) -> int:
         "time to fit": f"{time.perf_counter() - encoded:.1f} s",
         "peak memory": f"{_peak_memory() / 2**30:.2f} GiB",
     }
-    Console().print(_table(f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes", figures))
+    title = f"windows of {values.scale}×{values.scale} pixels, {covariance.classes} classes"
+    head = ("", *columns("", justify="right"))
+    table = Table(*head, title=title, title_justify="left", show_header=False, min_width=len(title))
+    for row in figures.items():
+        table.add_row(*row)
+    Console().print(table)
     print(values.output)
     return 0
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Learn the basis of DUpsampling from labels: the projection P, its inverse W and the mean window.",
-        exit_on_error=False,
+    result = command_parser(
+        program, "Learn the basis of DUpsampling from labels: the projection P, its inverse W and the mean window."
     )
-    result.add_argument("--data", default="folder", help="name of the data set: folder, camvid, streets …")
-    result.add_argument("--root", type=Path | None, default=None, help="folder of the data set")
-    result.add_argument("--split", type=str | None, default="train", help="split to learn from; null if there are none")
-    result.add_argument("--count", type=int | None, default=None, help="number of procedural scenes")
-    result.add_argument(
-        "--size", type=tuple[int, int] | None, default=None, help="[height, width] of procedural scenes"
-    )
-    result.add_argument("--scale", type=int, default=16, help="window r: the stride of the features")
+    add_data(result, "train", "learn from")
+    result.add_argument("--scale", type=int, default=16, help="width r of a window: the stride of the features")
     result.add_argument("--channels", type=int, default=64, help="channels of the code")
     result.add_argument(
         "--method",
-        type=Literal["pca", "sgd", "autoencoder"],
+        type=Method,
         default="pca",
         help="the optimum in closed form, the same by gradient descent, or a non-linear auto-encoder",
     )
@@ -73,27 +67,17 @@ def _parser(program: str) -> ArgumentParser:
     result.add_argument(
         "--windows",
         type=Path | None,
-        default=None,
-        help="folder of encoded windows, by default OUTPUT.windows; what is there already is not read again",
+        help="folder of encoded windows (default: OUTPUT.windows); existing files are reused",
     )
     result.add_argument("--workers", type=int, default=1, help="processes that read and encode labels")
     result.add_argument("--tolerance", type=float, default=1e-7, help="pca: residual of the eigenvectors over λ₁")
     result.add_argument("--steps", type=int, default=4000, help="sgd, autoencoder: number of steps")
     result.add_argument("--hidden", type=int, default=256, help="autoencoder: hidden units")
-    result.add_argument("--seed", type=int, default=0, help="of what is random")
+    result.add_argument("--seed", type=int, default=0, help="random seed")
     return result
 
 
-def _table(title: str, figures: dict[str, str]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
-    table.add_column("")
-    table.add_column("", justify="right")
-    for name, text in figures.items():
-        table.add_row(name, text)
-    return table
-
-
 def _peak_memory() -> int:
-    """Largest resident memory of this process or of one that it started, in bytes."""
+    """Largest resident memory of this process and its children, in bytes."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak if sys.platform == "darwin" else peak * 1024

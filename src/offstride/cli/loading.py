@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import without garbage collection: what is imported stays, and searching it takes a fifth of the time."""
+    """Import without garbage collection, which takes a fifth of the time and frees nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -9,30 +9,33 @@ from offstride import __version__
 from offstride.cli.loading import loading
 
 COMMANDS = {
-    "train": ("offstride.cli.train", "train a model by a recipe, or resume a run"),
-    "finetune-upsampling": ("offstride.cli.finetune_upsampling", "train a new upsampler on a frozen model"),
-    "evaluate": ("offstride.cli.evaluate", "score a trained model on a data set"),
-    "predict": ("offstride.cli.predict", "label images: PNG label maps and overlays"),
-    "export": ("offstride.cli.export", "write a model for other runtimes: ONNX, torch.export"),
-    "models": ("offstride.cli.models", "list the models of the papers, with what they cost"),
-    "complexity": ("offstride.cli.complexity", "count and time a model; published figures beside ours"),
-    "fit-upsampling": ("offstride.cli.fit_upsampling", "learn what DUpsampling decodes with, from labels"),
-    "upper-bound": ("offstride.cli.upper_bound", "measure what a decoder could reach at best, from labels alone"),
-    "visualize": ("offstride.cli.visualize", "show how a model labels images: offsets, gates, confidence"),
-    "data check": ("offstride.cli.data_check", "look for what is wrong with a data set, before training"),
-    "data prepare": ("offstride.cli.data_prepare", "check and unpack the published archives of a data set"),
-    "data shard": ("offstride.cli.data_shard", "write a data set as tar files, for network storage"),
-    "table": ("offstride.cli.table", "run a table of a paper and print it beside the figures of the paper"),
-    "compare": ("offstride.cli.compare", "train upsamplers that differ in nothing else, and report what is sure"),
-    "demo": ("offstride.cli.demo", "train bilinear and location-aware upsampling side by side, and report"),
+    "train": "train a model from a recipe, or resume a run",
+    "finetune-upsampling": "train a new upsampler on a frozen model",
+    "evaluate": "score a trained model on a data set",
+    "predict": "label images: PNG label maps and overlays",
+    "export": "write a model for other runtimes: ONNX, torch.export",
+    "models": "list the published models and their costs",
+    "complexity": "count and time a model; compare with published figures",
+    "fit-upsampling": "learn the basis of DUpsampling from labels",
+    "upper-bound": "measure the upper bound of a decoder, from labels alone",
+    "visualize": "show how a model labels images: offsets, gates, confidence",
+    "data check": "check the images and labels of a data set before training",
+    "data prepare": "check and unpack the published archives of a data set",
+    "data shard": "write a data set as tar files, for network storage",
+    "table": "run a table of a paper and print it beside the published figures",
+    "compare": "train models that differ only in the upsampler; report significant differences",
+    "demo": "train bilinear and location-aware upsampling side by side, and report",
 }
+"""Commands; each is a module of this room, named like it with underscores."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 when interrupted."""
+    """Run a command; returns the exit code: 0, 1 for a failed check, 2 for bad input, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
+        width = max(map(len, COMMANDS))
+        print("usage: offstride COMMAND [--help] …\n\nSemantic segmentation with learned upsampling.\n")
+        print("\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items()))
         return 0
     if arguments[0] == "--version":
         print(f"offstride {__version__}")
@@ -43,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module=r"lightning|torch|timm|tensorboard|jsonargparse")
     try:
         with loading():
-            command = import_module(COMMANDS[name][0])
+            command = import_module(f"offstride.cli.{name.replace(' ', '_').replace('-', '_')}")
         return command.main(f"offstride {name}", arguments[len(name.split()) :])
     except (ValueError, OSError, ArgumentError) as error:
         return _fail(_cause(str(error)))
@@ -52,16 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(
-        ["usage: offstride COMMAND [--help] …", "", "Semantic segmentation with learned upsampling.", "", *lines]
-    )
-
-
 def _cause(message: str) -> str:
-    """The message proper: errors of processes that load data come with the trace of that process before it."""
+    """The message proper: errors of processes that load data are preceded by the trace of that process."""
     if "Original Traceback" not in message:
         return message
     return message.strip().splitlines()[-1].partition(": ")[2]

@@ -12,7 +12,7 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from PIL import Image
 
-from offstride.cli.console import pick_device, progress_bar
+from offstride.cli.console import command_parser, pick_device, progress_bar
 from offstride.cli.loading import loading
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.data import ImageWindows, find_images, listed_images, open_pixels
@@ -21,19 +21,17 @@ from offstride.evaluate import SUBMISSIONS, open_submission
 from offstride.inference import predict_pixels
 from offstride.visualize import overlay, save_label_png
 
-if TYPE_CHECKING:  # both take seconds to import, which a wrong option need not wait for
+if TYPE_CHECKING:  # both take seconds to import; a wrong option is reported before
     from offstride.export import ExportedModel
     from offstride.models import Segmenter
 
 Pixels = np.ndarray | ImageWindows
 Save = Callable[[Path, Pixels, np.ndarray], None]
-"""Writes what belongs to an image: takes the place of its results, its pixels and its labels."""
+"""Writes the results of an image: `save(name, pixels, labels)`."""
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Predict; an image that cannot be read is named and left out, and the exit code is then 2. A submission is
-    complete, or it is not written.
-    """
+    """Predict. Unreadable images are reported and skipped, with exit code 2; they make a submission fail."""
     values = _parser(program).parse_args(arguments)
     protocol = protocol_of(values)
     images = find_images(values.images)
@@ -58,21 +56,18 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        description="Write NAME.png (class indices with a palette) and NAME_overlay.jpg for every image, or what a "
-        "test server takes.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Write NAME.png (class indices with a palette) and NAME_overlay.jpg for every image, or the archive that a "
+        "test server expects.",
     )
     result.add_argument("checkpoint", type=Path, help="model file (.safetensors), or an exported one (.onnx, .pt2)")
     result.add_argument(
         "images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'"
     )
-    result.add_argument(
-        "--list", type=Path | None, default=None, help="text file: names of the images to take, a line each"
-    )
+    result.add_argument("--list", type=Path | None, help="text file with the names of images, one a line")
     result.add_argument("--output", type=Path, default=Path("predictions"), help="folder, or archive of a submission")
-    result.add_argument("--submission", type=str | None, default=None, help=f"one of {', '.join(SUBMISSIONS)}")
+    result.add_argument("--submission", type=str | None, help=f"test server: one of {', '.join(SUBMISSIONS)}")
     result.add_argument("--overlays", type=bool, default=True, help="write overlays")
     result.add_argument("--alpha", type=float, default=0.55, help="opacity of the classes in overlays")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
@@ -97,7 +92,7 @@ def _load(values: Namespace) -> Segmenter | ExportedModel:
 
 @contextmanager
 def _saver(values: Namespace, model: Segmenter | ExportedModel) -> Iterator[Save]:
-    """What writes the results of an image."""
+    """The function that writes the results of an image."""
     if values.submission is None:
         yield partial(_save_pictures, values.output, model, values.alpha if values.overlays else None)
         return

@@ -1,4 +1,4 @@
-"""Inference options of commands: the fields of `InferenceProtocol` that have a help text."""
+"""Inference options: the fields of `InferenceProtocol` that have a help text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields
@@ -11,9 +11,7 @@ from offstride.inference import InferenceProtocol
 
 def add_protocol(parser: ArgumentParser) -> None:
     """Add the options that `protocol_of` reads, and `output_stride`."""
-    parser.add_argument(
-        "--output-stride", type=int | None, default=None, help="stride to run at, if not that of training"
-    )
+    parser.add_argument("--output-stride", type=int | None, help="output stride (default: that of training)")
     types = get_type_hints(InferenceProtocol)
     for option, entry in _options():
         default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
@@ -21,7 +19,7 @@ def add_protocol(parser: ArgumentParser) -> None:
 
 
 def protocol_of(values: Namespace) -> InferenceProtocol:
-    """The inference options that were given.
+    """The inference protocol from parsed options.
 
     Raises:
         ValueError: Naming the option that is out of range.
@@ -32,12 +30,12 @@ def protocol_of(values: Namespace) -> InferenceProtocol:
 
 
 def _options() -> Iterator[tuple[str, Field[Any]]]:
-    """Names on the command line, and the fields they set."""
+    """Names on the command line and the fields that they set."""
     return ((entry.metadata.get("option", entry.name), entry) for entry in fields(InferenceProtocol) if entry.metadata)
 
 
 def _syntax(kind: Any) -> dict[str, Any]:
-    """How an option of a type is written."""
+    """Arguments of `add_argument` for a type."""
     if kind is bool:
         return {"action": "store_true"}
     if kind == Sequence[float]:

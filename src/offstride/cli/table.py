@@ -1,11 +1,11 @@
-"""`offstride table`: run or resume all rows of a table of a paper, and print them beside the paper's figures."""
+"""`offstride table`: run or resume all rows of a table of a paper, and print them beside the published figures."""
 
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from offstride.cli.console import announce, pick_device, progress_bar
+from offstride.cli.console import announce, command_parser, pick_device, progress_bar
 from offstride.cli.table_view import overview, plan, side_by_side
 from offstride.experiments.figures import row_figures
 from offstride.experiments.overview import as_data, readme, record
@@ -42,25 +42,24 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    result = ArgumentParser(
-        prog=program,
-        usage=f"{program} [TABLE] [options] [--SECTION.SETTING VALUE …] [--evaluate.SETTING VALUE …]",
-        description="Run or resume all rows of a table of a paper and print them beside its figures. Settings on the "
-        "command line change all rows; the table then says so, and its runs are kept apart.",
-        exit_on_error=False,
+    result = command_parser(
+        program,
+        "Run or resume all rows of a table of a paper and print them beside the published figures. Settings on the "
+        "command line apply to all rows; the table then says so, and these runs are stored separately.",
+        f"{program} [TABLE] [options] [--SECTION.SETTING VALUE …] [--evaluate.SETTING VALUE …]",
     )
     result.add_argument("table", nargs="?", type=str, help="name such as lau/3a; --list shows all")
     result.add_argument("--list", action="store_true", help="show all tables and how many rows have been run")
     result.add_argument("--readme", action="store_true", help="write README.md in the folder of recipes")
     result.add_argument("--dry-run", action="store_true", help="show what would be run")
-    result.add_argument("--no-run", action="store_true", help="show what is there, run nothing")
+    result.add_argument("--no-run", action="store_true", help="show existing results; run nothing")
     result.add_argument("--recipes", type=Path, default=Path("recipes"), help="folder of recipes")
     result.add_argument("--output", type=Path, default=Path("runs/tables"), help="folder of runs")
-    result.add_argument("--roots", type=str, nargs="+", default=[], metavar="NAME=FOLDER", help="where data sets lie")
+    result.add_argument("--roots", type=str, nargs="+", default=[], metavar="NAME=FOLDER", help="folders of data sets")
     result.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of each training")
-    result.add_argument("--limit-steps", type=int | None, default=None, help="stop every training after so many steps")
-    result.add_argument("--device", type=str, default="auto", help="where models are scored: cpu, cuda, cuda:1 …")
-    result.add_argument("--json", type=Path | None, default=None, help="file of results that the table is added to")
+    result.add_argument("--limit-steps", type=int | None, help="number of steps of every training")
+    result.add_argument("--device", type=str, default="auto", help="device of scoring: cpu, cuda, cuda:1 …")
+    result.add_argument("--json", type=Path | None, help="results file to add the table to")
     return result
 
 
@@ -75,7 +74,7 @@ def _roots(words: list[str]) -> dict[str, Path]:
 
 
 def _run(table: PaperTable, runs: Runs, values: Namespace) -> int:
-    """Rows that fail are named at the end; the others are run all the same."""
+    """Run a table. Rows that fail are reported at the end, after all others."""
     ours, failed = [], []
     for row in table.rows:
         figures = {}

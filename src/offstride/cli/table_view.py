@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from offstride.cli.console import columns, simple_table
 from offstride.experiments.figures import Summary
 from offstride.experiments.runs import Runs
 from offstride.experiments.setting import Setting, described
@@ -18,11 +18,8 @@ Ours = Mapping[str, Summary]
 def overview(tables: Sequence[PaperTable], runs: Runs, seeds: Sequence[int]) -> Table:
     """All tables, and how many of their rows have been run."""
     title = "Tables of the papers" + (f" ({described(runs.setting.differs)})" if runs.setting.differs else "")
-    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    result.add_column("table", no_wrap=True)
-    result.add_column("shows")
-    for heading in ("rows", "with a recipe", "run"):
-        result.add_column(heading, justify="right")
+    counts = columns("rows", "with a recipe", "run", justify="right")
+    result = simple_table(title, *columns("table", no_wrap=True), "shows", *counts)
     for table in tables:
         own = [row for row in table.rows if row.file is not None]
         done = sum(all(runs.is_done(row, seed) for seed in seeds) for row in own if row.measure != "speed")
@@ -32,9 +29,7 @@ def overview(tables: Sequence[PaperTable], runs: Runs, seeds: Sequence[int]) -> 
 
 def plan(table: PaperTable, runs: Runs, seeds: Sequence[int]) -> Table:
     """What running a table would do."""
-    result = Table(title=f"{table.name}: {table.title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("row", "seed", "to do", "run"):
-        result.add_column(heading, overflow="fold")
+    result = simple_table(f"{table.name}: {table.title}", *columns("row", "seed", "to do", "run", overflow="fold"))
     for row in table.rows:
         for seed in seeds if row.file is not None else ():
             result.add_row(row.text, str(seed), runs.to_do(row, seed), str(runs.directory(row.training, seed)))
@@ -42,35 +37,29 @@ def plan(table: PaperTable, runs: Runs, seeds: Sequence[int]) -> Table:
 
 
 def side_by_side(table: PaperTable, ours: Sequence[Ours], setting: Setting, seeds: int) -> Table:
-    """Published and own figures, with their difference: a line for each figure of a row.
+    """Published figures, ours and their difference, with a line for each figure of a row.
 
     Args:
         table: The paper's.
         ours: Our figures of each row.
-        setting: What is changed; the caption then says that this is not the paper's setting.
+        setting: Changes to the recipes; the caption lists them.
         seeds: Number of seeds of each training.
     """
     title = f"{table.paper}, Table {table.name.partition('/')[2]}: {table.title}"
-    result = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    result.caption = _caption(table, setting, seeds)
-    result.add_column("row", overflow="fold")
-    result.add_column("figure", no_wrap=True)
-    for heading in ("published", "ours", "difference"):
-        result.add_column(heading, justify="right", no_wrap=True)
+    head = (*columns("row", overflow="fold"), *columns("figure", no_wrap=True))
+    numbers = columns("published", "ours", "difference", justify="right", no_wrap=True)
+    result = simple_table(title, *head, *numbers, caption=_caption(table, setting, seeds), caption_justify="left")
     for row, figures in zip(table.rows, ours, strict=True):
         style = "dim" if row.file is None else None
         for line, cells in enumerate(_lines(row, figures)):
-            result.add_row(_named(row, table) if line == 0 else "", *cells, style=style)
+            mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
+            name = f"{row.text}{mark}".replace("[", "\\[")
+            result.add_row(name if line == 0 else "", *cells, style=style)
     return result
 
 
-def _named(row: TableRow, table: PaperTable) -> str:
-    mark = f" [{table.remarks.index(row.remark) + 1}]" if row.remark else ""
-    return f"{row.text}{mark}".replace("[", "\\[")
-
-
 def _lines(row: TableRow, figures: Ours) -> Iterator[tuple[str, str, str, str]]:
-    """Figure, published, ours, and what is between them."""
+    """Name, published value, ours, and the difference."""
     for name, published in row.published.items():
         if isinstance(published, list):
             continue
@@ -79,18 +68,9 @@ def _lines(row: TableRow, figures: Ours) -> Iterator[tuple[str, str, str, str]]:
         if own is None:
             yield title, printed, "" if row.file is None else NOTHING, ""
         else:
-            yield title, printed, measured(own, figure.digits), signed(own.mean - published, figure.digits)
-
-
-def measured(summary: Summary, digits: int) -> str:
-    """Mean, and the standard deviation over the seeds where there are several."""
-    text = f"{summary.mean:.{digits}f}"
-    return text if summary.deviation is None else f"{text} ± {summary.deviation:.{digits}f}"
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference, with its sign."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+            spread = "" if own.deviation is None else f" ± {own.deviation:.{figure.digits}f}"
+            difference = f"{own.mean - published:+.{figure.digits}f}".replace("-", MINUS)
+            yield title, printed, f"{own.mean:.{figure.digits}f}{spread}", difference
 
 
 def _caption(table: PaperTable, setting: Setting, seeds: int) -> str:

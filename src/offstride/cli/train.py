@@ -7,12 +7,13 @@ from jsonargparse import (
     ArgumentParser,
 )
 
+from offstride.cli.console import command_parser
 from offstride.train import fit_stages, is_first_process
 from offstride.train.reading import add_recipe, parse_stages, split_arguments, split_settings, to_recipe
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Train; recipes may come first without their `--recipe`."""
+    """Train; recipe files that come first need no `--recipe`."""
     files, words = split_arguments(arguments)
     stages = parse_stages(_parser(program), files, *split_settings(words))
     last = stages[-1]
@@ -23,18 +24,15 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def _parser(program: str) -> ArgumentParser:
-    parser = ArgumentParser(
-        prog=program,
-        usage=f"{program} [RECIPE …] --output DIRECTORY [--resume] [--SECTION.SETTING VALUE …]",
-        description=(
-            "Train a model by a recipe. A run that was stopped, in whatever way, goes on with --resume. Settings on "
-            "the command line hold for all stages of a recipe that comes after another. --model.preset NAME stands for "
-            "the settings of a published model (`offstride models`)."
-        ),
-        exit_on_error=False,
+    parser = command_parser(
+        program,
+        "Train a model from a recipe. --resume continues a run that was stopped in whatever way. Settings on the "
+        "command line apply to all stages of a recipe that names an earlier one (`after`). --model.preset NAME uses "
+        "the settings of a published model (`offstride models`).",
+        f"{program} [RECIPE …] --output DIRECTORY [--resume] [--SECTION.SETTING VALUE …]",
     )
-    parser.add_argument("--recipe", action=ActionConfigFile, help="YAML file; several are laid over each other")
+    parser.add_argument("--recipe", action=ActionConfigFile, help="YAML file; later files override earlier ones")
     add_recipe(parser)
     parser.add_argument("--output", type=Path, required=True, help="directory of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that the directory holds")
+    parser.add_argument("--resume", action="store_true", help="continue the run in this directory")
     return parser

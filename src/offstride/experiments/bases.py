@@ -1,4 +1,4 @@
-"""What DUpsampling decodes with, learned from the labels of a data set."""
+"""The basis of DUpsampling, learned from the labels of a data set."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -8,40 +8,36 @@ from torch import Tensor
 from offstride.data import LabelMaps, SampleSet
 from offstride.evaluate import LabelShards
 from offstride.ops.label_basis import LabelCovariance
-from offstride.upsamplers import (
-    LabelAutoencoder,
-    LabelBasis,
-    fit_label_autoencoder,
-    fit_label_basis,
-    fit_label_windows,
-)
+from offstride.upsamplers import LabelAutoencoder, LabelBasis, fit_label_autoencoder, fit_label_basis, fit_label_windows
 
+Method = Literal["pca", "sgd", "autoencoder"]
 Report = Callable[[int, int], None]
+"""Progress callback: `report(done, total)`."""
 
 
 def fit_basis(dataset: SampleSet, scale: int, channels: int, progress: Report = lambda done, total: None) -> LabelBasis:
-    """The best basis of so many channels for windows of the labels of a data set.
+    """The optimal basis for the label windows of a data set.
 
     Args:
-        dataset: Whose labels it is fitted to.
-        scale: Window r, in pixels.
-        channels: Of the code.
+        dataset: Data set with the labels.
+        scale: Width r of a window, in pixels.
+        channels: Number of channels of the code.
         progress: Progress callback, first over label maps, then over the steps of the fit.
     """
-    maps = _reported(LabelMaps(dataset), progress)
-    return fit_label_basis(maps, scale=scale, classes=len(dataset.classes), channels=channels, progress=progress)
+    maps = LabelMaps(dataset)
 
+    def reported() -> Iterator[Tensor]:
+        for index in range(len(maps)):
+            yield maps[index]
+            progress(index + 1, len(maps))
 
-def _reported(maps: LabelMaps, progress: Report) -> Iterator[Tensor]:
-    for index in range(len(maps)):
-        yield maps[index]
-        progress(index + 1, len(maps))
+    return fit_label_basis(reported(), scale=scale, classes=len(maps.classes), channels=channels, progress=progress)
 
 
 def fit_windows(
-    shards: LabelShards, method: Literal["pca", "sgd", "autoencoder"], *, hidden: int, tolerance: float, **options: Any
+    shards: LabelShards, method: Method, *, hidden: int, tolerance: float, **options: Any
 ) -> tuple[LabelBasis | LabelAutoencoder, LabelCovariance]:
-    """What is learned from encoded label windows, and the statistics that it is learned from.
+    """A basis or an auto-encoder learned from encoded label windows, and the statistics of the windows.
 
     Args:
         shards: The windows, see `encode_dataset`.

@@ -1,4 +1,4 @@
-"""Upper bounds of decoders: how well labels survive a coarse grid."""
+"""Upper bounds of decoders: mIoU of labels that are compressed to a coarse grid and reconstructed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ from offstride.upsamplers import LabelBasis
 
 @dataclass(frozen=True)
 class Bound:
-    """A direct bound: labels to a coarse grid and back.
+    """A direct bound: labels are compressed and reconstructed without training.
 
     Attributes:
-        scale: Window r.
+        scale: Width r of a window, in pixels.
         decoder: `"dupsampling"`, `"bilinear"` or `"nearest"`.
-        channels: Channels of the code of DUpsampling; classes of what is interpolated.
-        coarse: What is interpolated: `"average"` or `"point"`; None for DUpsampling.
-        miou: Share of 1.
-        pixel_accuracy: Likewise.
+        channels: Channels of the code of DUpsampling; number of classes for interpolation.
+        coarse: Labels that are interpolated: `"average"` or `"point"`; None for DUpsampling.
+        miou: In 0 … 1.
+        pixel_accuracy: In 0 … 1.
     """
 
     scale: int
@@ -48,7 +48,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Learned:
-    """A learned bound: mIoU of each seed, mean and standard deviation, shares of 1."""
+    """A learned bound: mIoU of each seed, mean and standard deviation, in 0 … 1."""
 
     scale: int
     decoder: str
@@ -67,14 +67,14 @@ def label_bases(
     fit_set: Callable[[], SampleSet],
     progress: Progress = no_progress,
 ) -> dict[int, LabelBasis]:
-    """A basis for each scale, from files as far as there are some; one of most channels serves for fewer.
+    """A basis for each scale, from a file or fitted; it also serves for fewer channels.
 
     Args:
         files: Files of bases.
         scales: Widths of the windows, in pixels.
-        channels: Of a basis that is fitted; fewer where a window has fewer entries.
+        channels: Channels of a fitted basis; fewer if a window has fewer entries.
         classes: Number of classes.
-        fit_set: Gives the data set that bases are fitted to; called only if one is.
+        fit_set: Opens the data set that bases are fitted to; called only if one is fitted.
         progress: Progress bars.
 
     Raises:
@@ -124,7 +124,7 @@ def learned_bounds(
     device: torch.device = CPU,
     progress: Progress = no_progress,
 ) -> list[Learned]:
-    """Bounds of networks that read labels, at all scales, trained once for each seed."""
+    """Bounds of networks whose input is labels, at all scales, trained once for each seed."""
     rows = []
     for scale, decoder in product(bases, get_args(Trained)):
         basis = bases[scale] if decoder == "dupsampling" else None

@@ -1,4 +1,4 @@
-"""The runs of a comparison: trained or resumed, and counted, each in a directory of its own."""
+"""The runs of a comparison: training, scoring, report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from offstride.train import Recipe, read_history
 from offstride.train.reading import read_stages
 
 SMOOTHED = 10
-"""Steps that a point of the curve of the loss is the mean of."""
+"""Number of steps that a point of the loss curve averages."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Methods that are trained and scored alike.
+    """Methods that are trained and scored in the same way.
 
     Args:
-        variants: The methods; the others are compared with the first.
+        variants: The methods; the first is the baseline.
         seeds: Number of runs of each, with seeds 0, 1, 2 …
         settings: `SECTION.SETTING` and its value in YAML, for all methods.
-        recipe: Files of the recipe that all share, laid over each other.
+        recipe: Files of the shared recipe; later files override earlier ones.
         scoring: How runs are scored and reported.
-        store: Where runs and the report are kept.
+        store: Folder of the runs and the report.
         checkpoint: Model of a run that is scored: `"last"` or `"best"`.
     """
 
@@ -44,12 +44,12 @@ class Contest:
     checkpoint: str = "last"
 
     def check(self) -> None:
-        """Raise a `ValueError` for a setting that is wrong, before hours of training, not after them."""
+        """Raise a `ValueError` for a wrong setting before anything is trained."""
         for variant in self.variants:
             self.stages(variant, 0)
 
     def run(self) -> None:
-        """Train and score what is missing; seed after seed, so that at any time all methods have as many runs.
+        """Train and score the missing runs, seed by seed, so that all methods always have equally many.
 
         Raises:
             ValueError: As `fit` does, or if the folder holds runs by another recipe.
@@ -71,50 +71,46 @@ class Contest:
         """
         runs = [(variant, seed) for seed in range(self.seeds) for variant in self.variants]
         missing = [(variant, seed) for variant, seed in runs if not self.counted(variant, seed).exists()]
-        lacking = {seed for _, seed in missing}
-        seeds = [seed for seed in range(self.seeds) if seed not in lacking]
+        seeds = sorted({*range(self.seeds)} - {seed for _, seed in missing})
         named = [f"{variant.name} seed {seed}" for variant, seed in missing]
         if not seeds:
             raise ValueError(f"upsamplers: expected a seed that all have been run with; missing: {', '.join(named)}")
+        data = self._shared.data
         return report(
             [self._contestant(variant, seeds) for variant in self.variants],
             self.images,
             self.scoring,
             self.store,
-            name=self._data_name(),
+            name=data.root.name if data.name in ("folder", "shards") and data.root else data.name,
             setting=self._facts(),
             seeds=seeds,
             missing=named,
         )
 
     def to_do(self, variant: Variant, seed: int) -> str:
-        """What a run still lacks, in a word or two."""
+        """The missing steps of a run, in a word or two."""
         if self.counted(variant, seed).exists():
             return "nothing"
         return "score" if is_finished(self.directory(variant, seed)) else "train, score"
 
     def directory(self, variant: Variant, seed: int) -> Path:
-        """Of a run."""
+        """Directory of a run."""
         return self.store.folder / variant.name / f"seed-{seed}"
 
     def model(self, variant: Variant, seed: int) -> Path:
-        """Model file of a run that is scored."""
+        """The model file of a run that is scored."""
         return self.directory(variant, seed) / f"{self.checkpoint}.safetensors"
 
     def stages(self, variant: Variant, seed: int) -> list[Recipe]:
-        """The recipes of a run, one after another.
-
-        Raises:
-            ValueError: If a file cannot be read, or a setting is unknown or wrong.
-        """
+        """The recipes of a run, see `read_stages`."""
         return read_stages(self.recipe, {**self.settings, "schedule.seed": str(seed)}, variant.changes)
 
     def counted(self, variant: Variant, seed: int) -> Path:
-        """File of the counts of a run; it need not be there."""
+        """File of the counts of a run, existing or not."""
         return self.directory(variant, seed) / f"counts-{self.checkpoint}-{digest(self.scoring.key())}.npz"
 
     def counts(self, variant: Variant, seed: int) -> ImageCounts:
-        """Counts of a finished run, made if they are not there."""
+        """Counts of a finished run, computed if missing."""
         path, model = self.counted(variant, seed), self.model(variant, seed)
         return self.scoring.counts(self.store, path, model, self.images, f"{variant.name}, seed {seed}")
 
@@ -125,7 +121,7 @@ class Contest:
 
     @cached_property
     def _shared(self) -> Recipe:
-        """The last stage of the first method, for what all methods share."""
+        """The last stage of the first method, for settings that all methods share."""
         return self.stages(self.variants[0], 0)[-1]
 
     def curves(self, variant: Variant, seed: int) -> Curves:
@@ -135,10 +131,8 @@ class Contest:
         column = "loss_main" if rows and "loss_main" in rows[0] else "loss"
         parts = [rows[start : start + SMOOTHED] for start in range(0, len(rows), SMOOTHED)]
         loss = [(part[-1]["step"], sum(row[column] for row in part) / len(part)) for part in parts]
-        return {
-            "loss": loss,
-            "miou": [(row["step"], row["miou"]) for row in read_history(directory / "validation.csv")],
-        }
+        miou = [(row["step"], row["miou"]) for row in read_history(directory / "validation.csv")]
+        return {"loss": loss, "miou": miou}
 
     def _contestant(self, variant: Variant, seeds: Sequence[int]) -> Contestant:
         return Contestant(
@@ -150,13 +144,8 @@ class Contest:
             [self.curves(variant, seed) for seed in seeds],
         )
 
-    def _data_name(self) -> str:
-        """Of the data set, or of the folder that it lies in."""
-        data = self._shared.data
-        return data.root.name if data.name in ("folder", "shards") and data.root else data.name
-
     def _facts(self) -> dict[str, str]:
-        """What all methods share, in a few words each."""
+        """Settings that all methods share, as text."""
         recipe = self._shared
         crop = recipe.data.crop
         return {

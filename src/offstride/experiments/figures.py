@@ -1,4 +1,4 @@
-"""The figures of a row of a table, ours, in the units of the print."""
+"""Our figures of a row of a table, in the units of the paper."""
 
 import statistics
 from collections.abc import Sequence
@@ -44,10 +44,10 @@ def row_figures(runs: Runs, row: TableRow, seeds: Sequence[int], *, run: bool = 
     """Our figures of a row.
 
     Args:
-        runs: Where they come from.
-        row: With a recipe file.
-        seeds: Of the trainings.
-        run: Do what is not done yet; otherwise what is missing is left out.
+        runs: Runs of the table.
+        row: A row with a recipe file.
+        seeds: Seeds of the trainings.
+        run: Run what is missing; otherwise leave it out.
     """
     wanted = {name for name in row.published if name in FIGURES}
     values: dict[str, list[float]] = {}
@@ -57,15 +57,15 @@ def row_figures(runs: Runs, row: TableRow, seeds: Sequence[int], *, run: bool = 
                 if name in wanted:
                     values.setdefault(name, []).append(value)
     values |= {name: [value] for name, value in _counted(runs, row, wanted).items()}
-    return {name: Summary(each) for name, each in values.items()}
+    return {name: Summary(numbers) for name, numbers in values.items()}
 
 
 def _measured(runs: Runs, row: TableRow, seed: int) -> dict[str, float]:
-    """What a run gives: accuracies in per cent, or a speed."""
+    """Figures of a run: accuracies in per cent, or a speed."""
     if row.measure == "complexity":
         return {}
     if row.measure == "speed":
-        model = _model(runs.recipe(row, seed), "cpu").to(runs.store.device).eval()
+        model = _model(runs.setting.recipe(row.training, seed), "cpu").to(runs.store.device).eval()
         return {"frames_per_second": timed(model, row.size, 10)["frames_per_second"]}
     if row.measure == "server":
         runs.trained(row.training, seed)
@@ -88,7 +88,7 @@ def _seconds(runs: Runs, path: Path | None, seed: int) -> float:
 
 
 def _counted(runs: Runs, row: TableRow, wanted: set[str]) -> dict[str, float]:
-    """What is counted without a run."""
+    """Figures that need no run."""
     if not any(FIGURES[name].kind == "complexity" for name in wanted):
         return {}
     own = _costs(runs, row.training, row.size)
@@ -107,7 +107,7 @@ def _costs(runs: Runs, path: Path, size: tuple[int, int]) -> Complexity:
 
 
 def _model(recipe: Recipe, device: str = "meta") -> Segmenter:
-    """The model of a recipe, without values unless a device for them is named."""
+    """The model of a recipe; on `meta` without values."""
     name = recipe.data.name
     if (classes := DATASETS[name].classes) is None:
         raise ValueError(f"data.name: expected a data set with classes of its own to count costs for, got {name!r}")

@@ -1,4 +1,4 @@
-"""Model files that are compared as they are."""
+"""Contestants from model files, which are not trained."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ def read_files(words: Sequence[str], dataset: SampleSet, scoring: Scoring, store
     """Score model files.
 
     Args:
-        words: `NAME=FILE`, or a file, which then gives its name; files of one name are runs of one method.
+        words: `NAME=FILE`, or a file whose stem is the name; files of one name are runs of one method.
         dataset: Images to score.
-        scoring: How.
-        store: Where counts are kept.
+        scoring: How they are scored.
+        store: Folder of the counts.
 
     Raises:
         ValueError: If a file is no model or has other classes.
@@ -27,7 +27,7 @@ def read_files(words: Sequence[str], dataset: SampleSet, scoring: Scoring, store
         file = Path(path if equals else word)
         files.setdefault(name if equals else file.stem, []).append(file)
     for file in (file for several in files.values() for file in several):
-        store.load(file, scoring.output_stride)  # or a message, before work
+        store.load(file, scoring.output_stride)  # fails before any work
 
     def counts(name: str, file: Path) -> ImageCounts:
         stamp = file.stat()

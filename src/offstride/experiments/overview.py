@@ -1,4 +1,4 @@
-"""The overview of all recipes, `recipes/README.md`, and the results that it shows, `recipes/results.json`."""
+"""The overview of all recipes, `recipes/README.md`, and their results, `recipes/results.json`."""
 
 import json
 import textwrap
@@ -16,30 +16,30 @@ RESULTS = "results.json"
 
 
 def readme(recipes: Path) -> str:
-    """The page: its own introduction, and for every table row, file, published and ours."""
+    """The page: its present introduction, and for every table the rows with file, published figures and ours."""
     page, results = recipes / "README.md", read_results(recipes / RESULTS)
     parts = [page.read_text().partition("\n## ")[0]] if page.exists() else ["# Recipes\n"]
     for paper, tables in groupby(read_tables(recipes), key=lambda table: table.paper):
         parts.append(f"## {paper}\n")
-        parts += [_section(table, [each for each in results if each["table"] == table.name]) for table in tables]
+        parts += [_section(table, [result for result in results if result["table"] == table.name]) for table in tables]
     return "\n".join(parts)
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Results that `record` wrote; none where there is no file."""
+    """Results that `record` wrote; none if there is no file."""
     return json.loads(path.read_text()) if path.exists() else []
 
 
 def record(path: Path, result: dict[str, Any]) -> None:
-    """Add a table to a file of results, in place of one in the same setting."""
-    others = [each for each in read_results(path) if _key(each) != _key(result)]
-    write_text(path, json.dumps(sorted([*others, result], key=_key), indent=1, ensure_ascii=False) + "\n")
+    """Add a table to a file of results; it replaces one in the same setting."""
+    kept = [earlier for earlier in read_results(path) if _key(earlier) != _key(result)]
+    write_text(path, json.dumps(sorted([*kept, result], key=_key), indent=1, ensure_ascii=False) + "\n")
 
 
 def as_data(
     table: PaperTable, ours: Sequence[Mapping[str, Summary]], setting: Setting, seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """A table as JSON holds it: rows by the name of their recipe file."""
+    """A table for JSON: rows by the name of their recipe file."""
     rows: dict[str, Any] = {}
     for row, figures in zip(table.rows, ours, strict=True):
         if row.file is not None and figures:
@@ -57,11 +57,12 @@ def _key(result: Mapping[str, Any]) -> tuple[str, str]:
 def _section(table: PaperTable, results: list[dict[str, Any]]) -> str:
     paper, number = table.name.split("/")
     lines = [f"### Table {number}: {table.title}\n", "| row | file | published | ours |", "|---|---|---|---|"]
-    own = next((each for each in results if not each["setting"]), {"rows": {}})
+    own = next((result for result in results if not result["setting"]), {"rows": {}})
     remarks = table.remarks
     for row in table.rows:
         mark = f" <sup>{remarks.index(row.remark) + 1}</sup>" if row.remark else ""
-        cells = (row.text + mark, _link(row, paper, number), _published(row), _ours(row, own["rows"]))
+        published = ", ".join(_figure(name, value) for name, value in row.published.items())
+        cells = (row.text + mark, _link(row, paper, number), published, _ours(row, own["rows"]))
         lines.append("| " + " | ".join(cells) + " |")
     if remarks:
         lines += ["", _wrapped("; ".join(f"<sup>{i}</sup> {remark}" for i, remark in enumerate(remarks, 1)) + ".")]
@@ -76,30 +77,24 @@ def _link(row: TableRow, paper: str, number: str) -> str:
     return f"[{name.removesuffix('.yaml')}]({paper}/{number}/{name}){server}"
 
 
-def _published(row: TableRow) -> str:
-    return ", ".join(_figure(name, value) for name, value in row.published.items())
-
-
 def _figure(name: str, value: Any) -> str:
     figure = FIGURES[name]
     if isinstance(value, list):
-        return f"{figure.title} " + " ".join(f"{each:.{figure.digits}f}" for each in value)
+        return f"{figure.title} " + " ".join(f"{number:.{figure.digits}f}" for number in value)
     return f"{figure.title} {value:.{figure.digits}f} {figure.unit}".removesuffix(" %").rstrip()
 
 
 def _ours(row: TableRow, rows: Mapping[str, Any]) -> str:
     figures = {} if row.file is None else rows.get(row.file.path.name, {})
-    return ", ".join(_own(name, figure) for name, figure in figures.items())
-
-
-def _own(name: str, figure: Mapping[str, Any]) -> str:
-    digits = FIGURES[name].digits
-    deviation = "" if figure["sd"] is None else f" ± {figure['sd']:.{digits}f}"
-    return f"{_figure(name, figure['mean'])}{deviation}"
+    cells = []
+    for name, figure in figures.items():
+        spread = "" if figure["sd"] is None else f" ± {figure['sd']:.{FIGURES[name].digits}f}"
+        cells.append(_figure(name, figure["mean"]) + spread)
+    return ", ".join(cells)
 
 
 def _elsewhere(table: PaperTable, results: list[dict[str, Any]]) -> Iterator[str]:
-    """Results in settings that are not the paper's."""
+    """Results in other settings than the paper's."""
     for result in results:
         if not result["setting"]:
             continue

@@ -1,10 +1,11 @@
-"""From scored runs to the three files of a comparison: page, Markdown and JSON."""
+"""The report of a comparison from scored runs: page, Markdown and JSON."""
 
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,18 +14,12 @@ import numpy as np
 import torch
 
 from offstride.compare import Entry, ImageCounts, Resampling, compare, count_images, measure_costs
-from offstride.data import EvalTransform, SampleSet
+from offstride.data import Sample, SampleSet, normalize
 from offstride.evaluate import label_map
 from offstride.experiments.store import Store, kept
 from offstride.files import write_text
 from offstride.inference import InferenceProtocol
-from offstride.visualize import (
-    ComparisonPicture,
-    colorize,
-    compare_errors,
-    comparison_markdown,
-    write_comparison_page,
-)
+from offstride.visualize import ComparisonPicture, colorize, compare_errors, comparison_markdown, write_comparison_page
 from offstride.visualize.page import versions
 
 Curves = dict[str, list[tuple[float, float]]]
@@ -35,12 +30,12 @@ class Scoring:
     """How a comparison is scored and reported.
 
     Args:
-        split: That is scored.
-        protocol: How images are predicted.
-        resampling: How intervals are made.
-        thin: Classes with thin objects, if others than the data set's.
-        rounds: Timed predictions of each model; 0 for none.
-        output_stride: That models run at, if not that of their training.
+        split: Split that is scored.
+        protocol: Inference options.
+        resampling: How intervals are computed.
+        thin: Classes with thin objects (default: those of the data set).
+        rounds: Timed predictions of each model; 0 skips timing.
+        output_stride: Output stride of the models (default: that of their training).
     """
 
     split: str
@@ -51,11 +46,11 @@ class Scoring:
     output_stride: int | None = None
 
     def key(self) -> list[Any]:
-        """What tells counts of this kind from others."""
+        """The options that counts depend on."""
         return [self.split, vars(self.protocol), self.output_stride]
 
     def counts(self, store: Store, path: Path, model: Path, dataset: SampleSet, title: str) -> ImageCounts:
-        """Counts of a model file, kept in a file and made if that is not there."""
+        """Counts of a model file, kept in the file `path` and computed if missing."""
 
         def count(path: Path) -> None:
             store.announce(f"scoring {title}")
@@ -67,7 +62,7 @@ class Scoring:
         return ImageCounts.load(kept(path, count))
 
     def facts(self) -> dict[str, str]:
-        """How images are predicted, where that is not plain."""
+        """Inference options that are not the defaults."""
         stride = {} if self.output_stride is None else {"Scored at": f"output stride {self.output_stride}"}
         return stride | ({} if self.protocol.plain else {"Predicted": str(self.protocol)})
 
@@ -80,8 +75,8 @@ class Contestant:
         name: Short name.
         models: Model file of every run.
         runs: Counts of every run.
-        description: What it is.
-        paper: Where it comes from.
+        description: A line about it.
+        paper: Its source.
         curves: Learning curves of every run.
     """
 
@@ -109,21 +104,21 @@ def report(
     Args:
         contestants: The first is the baseline.
         dataset: The images that were scored.
-        scoring: How.
-        store: Its folder is that of the report.
-        name: Of the data set.
+        scoring: How they were scored.
+        store: Folder of the report.
+        name: Name of the data set.
         setting: Facts about the training, by name.
-        seeds: Of the runs, where these are paired.
-        missing: Runs that are not there.
+        seeds: Seeds of the runs, if these are paired.
+        missing: Names of missing runs.
 
     Returns:
-        What `report.json` holds.
+        The content of `report.json`.
     """
     classes = replace(dataset.classes, thin=tuple(scoring.thin)) if scoring.thin else dataset.classes
     costs = _costs(contestants, dataset, scoring, store)
     entries = [
-        Entry(each.name, each.runs, each.description, each.paper, _joined(each.curves), costs.get(each.name, {}))
-        for each in contestants
+        Entry(method.name, method.runs, method.description, method.paper, _joined(method), costs.get(method.name, {}))
+        for method in contestants
     ]
     store.announce("resampling")
     compared = compare(entries, classes, scoring.resampling, paired=bool(seeds))
@@ -147,14 +142,14 @@ def report(
     write_text(store.folder / "report.json", json.dumps(content, indent=1) + "\n")
     write_text(store.folder / "report.md", comparison_markdown(content))
     store.announce("drawing")
-    write_comparison_page(
-        store.folder / "report.html", content, pictures(contestants, content, dataset, scoring, store)
-    )
+    pictures = list(_pictures(contestants, content, dataset, scoring, store))
+    write_comparison_page(store.folder / "report.html", content, pictures)
     return content
 
 
-def _joined(curves: Sequence[Curves]) -> dict[str, list[list[tuple[float, float]]]]:
-    return {name: [run[name] for run in curves] for name in (curves[0] if curves else ())}
+def _joined(method: Contestant) -> dict[str, list[list[tuple[float, float]]]]:
+    """The curves of all runs by name."""
+    return {name: [run[name] for run in method.curves] for name in (method.curves[0] if method.curves else ())}
 
 
 def _costs(
@@ -165,7 +160,7 @@ def _costs(
     store.announce("timing")
     height, width = dataset[0].label.shape
     devices = [torch.device("cpu"), *([store.device] if store.device.type != "cpu" else [])]
-    files = {each.name: each.models[0] for each in contestants}
+    files = {method.name: method.models[0] for method in contestants}
     with store.progress("timing") as progress:
         options = {"rounds": scoring.rounds, "output_stride": scoring.output_stride, "progress": progress}
         return measure_costs(files, (height, width), devices=devices, **options)
@@ -173,45 +168,40 @@ def _costs(
 
 def _hardware() -> str:
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
-    return ", ".join([*gpu, f"{_processor()}, {os.cpu_count()} cores"])
-
-
-def _processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return ", ".join([*gpu, names[0] if names else platform.processor(), f"{os.cpu_count()} cores"])
 
 
 @torch.inference_mode()
-def pictures(
+def _pictures(
     contestants: Sequence[Contestant], content: Mapping[str, Any], dataset: SampleSet, scoring: Scoring, store: Store
-) -> list[ComparisonPicture]:
-    """The images where methods win and lose most, as the first run of each labels them."""
-    models = {each.name: store.load(each.models[0], scoring.output_stride) for each in contestants}
-    wanted = {each["index"] for entry in content["entries"] for part in entry["extremes"].values() for each in part}
-    samples = {index: dataset[index] for index in sorted(wanted)}
-    baseline, result = content["baseline"], []
+) -> Iterator[ComparisonPicture]:
+    """The images where methods win and lose most, labelled by the first run of each."""
+    models = {method.name: store.load(method.models[0], scoring.output_stride) for method in contestants}
+    baseline, palette = content["baseline"], dataset.classes.palette
 
+    @cache
+    def sample(index: int) -> Sample:
+        return dataset[index]
+
+    @cache
     def labels(name: str, index: int) -> np.ndarray:
-        model = models[name]
-        image, _ = EvalTransform(model.mean, model.std)(samples[index])
-        return label_map(model, image[None].to(store.device), scoring.protocol)[0].cpu().numpy()
+        image = normalize(sample(index).image, models[name].mean, models[name].std)
+        return label_map(models[name], image[None].to(store.device), scoring.protocol)[0].cpu().numpy()
 
-    before = {index: labels(baseline, index) for index in samples}
-    palette = dataset.classes.palette
-    for entry in content["entries"]:
-        for kind, images in entry["extremes"].items():
-            for each in images:
-                sample, first = samples[each["index"]], before[each["index"]]
-                own = labels(entry["name"], each["index"])
-                image, truth = sample.image.permute(1, 2, 0).contiguous().numpy(), sample.label.numpy()
-                shown = {
-                    "Image": image,
-                    "Truth": colorize(truth, palette),
-                    baseline: colorize(first, palette),
-                    entry["name"]: colorize(own, palette),
-                    "Changes": compare_errors(image, first, own, truth),
-                }
-                result.append(ComparisonPicture(entry["name"], kind, each["name"], each["difference"], shown))
-    return result
+    parts = ((entry["name"], *part) for entry in content["entries"] for part in entry["extremes"].items())
+    for name, kind, images in parts:
+        for picture in images:
+            index = picture["index"]
+            image, truth = sample(index).image.permute(1, 2, 0).contiguous().numpy(), sample(index).label.numpy()
+            before, after = labels(baseline, index), labels(name, index)
+            shown = {
+                "Image": image,
+                "Truth": colorize(truth, palette),
+                baseline: colorize(before, palette),
+                name: colorize(after, palette),
+                "Changes": compare_errors(image, before, after, truth),
+            }
+            yield ComparisonPicture(name, kind, picture["name"], picture["difference"], shown)

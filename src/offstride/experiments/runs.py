@@ -1,4 +1,4 @@
-"""What stands behind a row of a table: its training, run or resumed, and what was measured, kept beside it."""
+"""The runs of a table: training and scoring of each row."""
 
 import json
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ from offstride.upsamplers import LabelBasis
 class Runs:
     """The runs of recipes in one setting.
 
-    Rows with the same training share a run, and so do trainings that come after the same one.
+    Rows with the same training share a run; so do trainings with the same earlier stage.
 
     Args:
         recipes: Folder of the recipes.
-        setting: What is changed about the recipes.
-        store: Where runs are kept: a folder that holds runs in this setting alone.
+        setting: Changes to the recipes.
+        store: Folder of the runs in this setting alone.
     """
 
     recipes: Path
@@ -36,17 +36,13 @@ class Runs:
     store: Store
 
     def directory(self, path: Path, seed: int) -> Path:
-        """Of the run of a recipe file."""
+        """Directory of the run of a recipe file."""
         inside = path.is_relative_to(self.recipes.resolve())
         name = path.relative_to(self.recipes.resolve()) if inside else Path(path.name)
         return self.store.folder / name.with_suffix("") / f"seed-{seed}"
 
-    def recipe(self, row: TableRow, seed: int) -> Recipe:
-        """The recipe of a row."""
-        return self.setting.recipe(row.training, seed)
-
     def trained(self, path: Path, seed: int) -> Path:
-        """Train by a recipe file, and before it by those that it comes after, as far as that is not done.
+        """Train by a recipe file, and before by its earlier stages, unless finished.
 
         Returns:
             Directory of the run.
@@ -58,14 +54,14 @@ class Runs:
         if (after := load_recipe_file(path).after) is not None:
             start = self.trained(load_recipe_file(after).training, seed) / LAST
             recipe = replace(recipe, model=recipe.model.after(start))
-        if self.setting.differs:  # the name of the folder does not say what is changed
+        if self.setting.differs:  # the folder's name is only a digest
             write_text(self.store.folder / "setting.yaml", yaml.safe_dump(self.setting.differs, sort_keys=False))
         self.store.train([recipe], directory, str(directory))
         return directory
 
     def measured(self, row: TableRow, seed: int) -> dict[str, Any]:
-        """Scores of a row's model, or the upper bound of its decoder; trained and measured if that is not done."""
-        recipe = self.recipe(row, seed)
+        """Scores of a row's model, or the upper bound of its decoder; trained and measured if missing."""
+        recipe = self.setting.recipe(row.training, seed)
         how = self._how(row, recipe)
 
         def measure(path: Path) -> None:
@@ -78,36 +74,35 @@ class Runs:
         return json.loads(kept(self._place(row, seed, how), measure).read_text())
 
     def is_done(self, row: TableRow, seed: int) -> bool:
-        """Whether a row has been trained and, where it can be, scored."""
+        """Whether a row has been trained and, unless a server scores it, scored."""
         directory = self.directory(row.training, seed)
         if row.measure == "server" or not directory.exists():
             return is_finished(directory)
-        return self._place(row, seed, self._how(row, self.recipe(row, seed))).exists()
+        return self._place(row, seed, self._how(row, self.setting.recipe(row.training, seed))).exists()
 
     def to_do(self, row: TableRow, seed: int) -> str:
-        """What a row still lacks, in a few words."""
+        """The missing steps of a row, in a few words."""
         if row.measure in ("speed", "complexity"):
             return {"speed": "time the model", "complexity": "count"}[row.measure]
         if self.is_done(row, seed):
             return "nothing"
         if is_finished(self.directory(row.training, seed)):
             return "score"
-        recipe = self.recipe(row, seed)
+        recipe = self.setting.recipe(row.training, seed)
         what = f"train {length(recipe)} on {recipe.data.name} {recipe.data.train}"
         return {"server": what, "upper-bound": "train on labels, score"}.get(row.measure, f"{what}, score")
 
     def _place(self, row: TableRow, seed: int, how: dict[str, Any]) -> Path:
-        """File of what was measured in one way; the name tells ways apart, the file says which it was."""
+        """File of the results of one protocol; its name holds a digest of the protocol, its content the protocol."""
         kind = "bound" if row.measure == "upper-bound" else "scores"
         return self.directory(row.training, seed) / f"{kind}_{digest(how)}.json"
 
     def _how(self, row: TableRow, recipe: Recipe) -> dict[str, Any]:
-        """How a row is scored, or how the upper bound of its decoder is trained; what is changed about the training is
-        changed there, too.
-        """
-        if row.file is None or row.measure != "upper-bound":
-            return {} if row.file is None else self.setting.evaluation(row.file, recipe)
-        how = dict(self.setting.evaluation(row.file, recipe)["learned_bound"])
+        """How a row is scored, or how the upper bound of its decoder is trained, with the changes of the setting."""
+        how = {} if row.file is None else self.setting.evaluation(row.file, recipe)
+        if row.measure != "upper-bound":
+            return how
+        how = dict(how["learned_bound"])
         changed = recipe_to_dict(recipe)
         for section, name in (("schedule", "steps"), ("schedule", "batch_size"), ("data", "crop")):
             if f"{section}.{name}" in self.setting.values:
@@ -128,7 +123,7 @@ class Runs:
             return evaluate(model, images, protocol=protocol, workers=recipe.data.workers, progress=progress).to_dict()
 
     def _bound(self, recipe: Recipe, seed: int, decoder: Any, scale: int, **options: Any) -> float:
-        """Upper bound of a decoder: mIoU, a share of 1."""
+        """Upper bound of a decoder: mIoU in 0 … 1."""
         options["crop"] = tuple(options.get("crop", recipe.data.crop))
         training = LabelTraining(workers=recipe.data.workers, **options)
         basis = None

@@ -1,4 +1,4 @@
-"""What is changed about the recipes of a table: settings of all of its rows, and where the data lie."""
+"""Changes to the recipes of a table: settings of all rows, and folders of data sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ class Setting:
     """Changes to all recipes of a table.
 
     Args:
-        values: Settings, such as `data.crop`, with their values in YAML; `evaluate.` settings are among them.
+        values: Settings, such as `data.crop` or `evaluate.flip`, with their values in YAML.
         roots: Folders of data sets by name.
     """
 
@@ -30,22 +30,19 @@ class Setting:
 
     def __post_init__(self) -> None:
         if "schedule.seed" in self.values:
-            raise ValueError("schedule.seed: expected --seeds in its place")
-        unknown = [name for name in self._named("evaluate") if name not in EVALUATE]
-        if unknown:
+            raise ValueError("schedule.seed: expected --seeds instead")
+        if unknown := [name for name in self._evaluate if name not in EVALUATE]:
             raise ValueError(f"evaluate: unknown {', '.join(unknown)}; known are {', '.join(EVALUATE)}")
 
     @property
     def differs(self) -> dict[str, str]:
-        """What makes the rows something else than the paper's: all changes but where and on what they run."""
+        """The changes that make rows differ from the paper's: all but folders and hardware."""
         return {name: value for name, value in self.values.items() if name not in FREE}
 
     @property
     def folder(self) -> str:
         """Name of the folder of runs in this setting."""
-        if not self.differs:
-            return "published"
-        return f"changed-{digest(self.differs)}"
+        return f"changed-{digest(self.differs)}" if self.differs else "published"
 
     def recipe(self, path: Path, seed: int) -> Recipe:
         """The recipe of a file in this setting.
@@ -70,21 +67,21 @@ class Setting:
             how["sliding"] = list(recipe.data.crop)
         if "data.val" in self.values or "data.name" in self.values:
             how["split"] = recipe.data.val
-        changed = self._named("evaluate")
-        return how | {name: yaml.safe_load(value) for name, value in changed.items()}
+        return how | {name: yaml.safe_load(value) for name, value in self._evaluate.items()}
 
-    def _named(self, section: str) -> dict[str, str]:
-        start = f"{section}."
+    @property
+    def _evaluate(self) -> dict[str, str]:
+        start = "evaluate."
         return {name.removeprefix(start): value for name, value in self.values.items() if name.startswith(start)}
 
 
 def described(changes: Mapping[str, str]) -> str:
-    """What is changed about the recipes, in one line."""
+    """The changes to the recipes, in one line."""
     return ", ".join(f"{name} {value}" for name, value in changes.items())
 
 
 def _with_moved_auxiliary(model: ModelRecipe) -> ModelRecipe:
-    """The auxiliary head on the last feature but one, which `layer3` of the papers' ResNets is, of another backbone."""
+    """The auxiliary head on the last but one feature of another backbone, like `layer3` of the papers' ResNets."""
     if model.auxiliary is None:
         return model
     with torch.device("meta"):

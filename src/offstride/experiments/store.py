@@ -1,4 +1,4 @@
-"""Runs and what was measured of them, kept in a folder: what is there is not done again."""
+"""A folder of runs and their results; what exists is not computed again."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from offstride.data import SampleSet
-from offstride.experiments.bases import fit_basis
+from offstride.experiments.bases import Report, fit_basis
 from offstride.files import write_text
 from offstride.models import Segmenter
 from offstride.train import Recipe, build_split, fit_stages
@@ -25,10 +25,8 @@ from offstride.upsamplers import UPSAMPLERS
 LAST = "last.safetensors"
 """Model of a finished run."""
 CPU = torch.device("cpu")
-Report = Callable[[int, int], None]
-"""Progress callback: `report(done, total)`."""
 Progress = Callable[[str], AbstractContextManager[Report]]
-"""Progress bars: takes a title, gives a context with a progress callback."""
+"""Progress bars: from a title to a context with a progress callback."""
 
 
 @contextmanager
@@ -42,9 +40,9 @@ class Store:
     """A folder of runs.
 
     Args:
-        folder: The folder; each run has a directory of its own in it, label bases lie in `bases`.
-        device: Where models are scored.
-        announce: Called with a line of text before anything that takes a while.
+        folder: The folder, with a directory for each run and one of label bases.
+        device: Device of scoring.
+        announce: Callback for messages before long steps: `announce(text)`.
         progress: Progress bars.
     """
 
@@ -54,15 +52,11 @@ class Store:
     progress: Progress = no_progress
 
     def load(self, model: Path, output_stride: int | None = None) -> Segmenter:
-        """A model file, on the device where models are scored.
-
-        Raises:
-            ValueError: If it is no model.
-        """
+        """A model on the device of scoring; see `Segmenter.load`."""
         return Segmenter.load(model, output_stride=output_stride).to(self.device)
 
     def train(self, stages: Sequence[Recipe], directory: Path, title: str) -> None:
-        """Train stages one after another, or go on with them, unless the run is finished.
+        """Train or resume the stages of a run, unless it is finished.
 
         Raises:
             ValueError: As `fit_stages` does, or if the directory holds a run by another recipe.
@@ -74,7 +68,7 @@ class Store:
         _run([self._with_basis(recipe) for recipe in stages], directory)
 
     def basis(self, recipe: Recipe, scale: int, channels: int) -> Path:
-        """File of the label basis that DUpsampling starts from, fitted to the training split if it is not there."""
+        """File of the label basis that DUpsampling starts from, fitted to the training split if missing."""
         path = self.folder / "bases" / f"{recipe.data.name}-{recipe.data.train}-{scale}-{channels}.safetensors"
 
         def fit(path: Path) -> None:
@@ -93,7 +87,7 @@ class Store:
 
 
 def kept(path: Path, write: Callable[[Path], None]) -> Path:
-    """A file that is written, whole or not at all, if it is not there."""
+    """A file, written if it does not exist."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
@@ -101,7 +95,7 @@ def kept(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def digest(value: Any, length: int = 8, *, sort_keys: bool = True) -> str:
-    """A short name for plain data: the start of the hash of its JSON."""
+    """The start of the hash of plain data, for names of files."""
     text = json.dumps(value, sort_keys=sort_keys, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
@@ -117,13 +111,13 @@ def scored_images(recipe: Recipe, split: str) -> SampleSet:
 
 
 def length(recipe: Recipe) -> str:
-    """How long a recipe trains, in two words."""
+    """Length of a training, as text."""
     schedule = recipe.schedule
     return f"{schedule.epochs:g} epochs" if schedule.epochs else f"{schedule.steps:,} steps"
 
 
 def _run(stages: Sequence[Recipe], directory: Path) -> None:
-    """Train; where there are several processes they are started by the command line, as Lightning does it."""
+    """Train; several processes are started by the command line, as Lightning does it."""
     last = stages[-1]
     if last.schedule.devices * last.schedule.nodes == 1:
         fit_stages(list(stages), directory, resume=True)

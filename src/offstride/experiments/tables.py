@@ -1,4 +1,4 @@
-"""The papers' tables as the recipes describe them: `PAPER/tables.yaml` lists the rows, recipe files hold the rest."""
+"""The papers' tables: `PAPER/tables.yaml` lists the rows, recipe files describe them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MEASURES = ("accuracy", "complexity", "speed", "upper-bound", "server")
 
 
 class Figure(NamedTuple):
-    """A quantity of the tables: what it is called, in which unit (that of the print), and with how many decimals."""
+    """A quantity of the tables: its title, its unit and number of decimals in print, and how it is measured."""
 
     title: str
     unit: str
@@ -45,14 +45,14 @@ class TableRow:
     """A row of a table.
 
     Attributes:
-        text: What the paper calls it.
-        published: Printed figures by name, in the units of `FIGURES`.
-        file: Its recipe file; None for a figure that nothing here could give.
-        measure: What has to be done for it: `accuracy` (train and score), `server` (train; labels are not public),
+        text: Its name in the paper.
+        published: Published figures by name, in the units of `FIGURES`.
+        file: Its recipe file; None for a method that Offstride does not have.
+        measure: How its figures are measured: `accuracy` (train and score), `server` (train; labels are not public),
             `complexity` (count), `speed` (time), `upper-bound` (train on labels alone).
-        against: Recipe file of the row that differences are taken to.
-        size: (height, width) that costs are counted for.
-        remark: What a reader should know.
+        against: Recipe file of the row that differences refer to.
+        size: (height, width) of the image that costs are counted for.
+        remark: Footnote.
     """
 
     text: str
@@ -80,10 +80,10 @@ class PaperTable:
     """A table of a paper.
 
     Attributes:
-        name: Such as `lau/3a`.
+        name: Name, such as `lau/3a`.
         paper: Authors and year.
-        title: What it shows.
-        rows: In the order of print.
+        title: Title.
+        rows: Rows in the order of the paper.
     """
 
     name: str
@@ -93,21 +93,8 @@ class PaperTable:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader should know, in the order of the rows."""
+        """Footnotes, in the order of the rows."""
         return list(dict.fromkeys(row.remark for row in self.rows if row.remark))
-
-
-def table_names(recipes: Path) -> list[str]:
-    """Names of all tables, in the order of the papers' folders and of print.
-
-    Raises:
-        ValueError: If the folder holds no tables.
-    """
-    lists = sorted(recipes.glob("*/tables.yaml"))
-    names = [f"{path.parent.name}/{name}" for path in lists for name in _read(path)["tables"]]
-    if not names:
-        raise ValueError(f"recipes: expected the folder of recipes with PAPER/tables.yaml, got {recipes}")
-    return names
 
 
 def read_table(recipes: Path, name: str) -> PaperTable:
@@ -116,31 +103,38 @@ def read_table(recipes: Path, name: str) -> PaperTable:
     Raises:
         ValueError: If there is no such table, or its list or one of its recipe files is wrong.
     """
-    if name not in (known := table_names(recipes)):
-        close = get_close_matches(name, known, n=5, cutoff=0.3)
+    listed = _listed(recipes)
+    if name not in listed:
+        close = get_close_matches(name, listed, n=5, cutoff=0.3)
         hint = f"; close: {', '.join(close)}" if close else ""
         raise ValueError(f"table: expected a name that `offstride table --list` shows, got {name!r}{hint}")
-    paper, number = name.split("/")
-    listed = _read(recipes / paper / "tables.yaml")
-    entry = listed["tables"][number]
-    rows = tuple(_row(each, recipes / paper / number, name) for each in entry["rows"])
-    return PaperTable(name, listed["title"], entry["title"], rows)
+    return _table(recipes, name, *listed[name])
 
 
 def read_tables(recipes: Path) -> list[PaperTable]:
-    """All tables; see `read_table`."""
-    return [read_table(recipes, name) for name in table_names(recipes)]
+    """All tables, in the order of the papers' folders and of print; see `read_table`."""
+    return [_table(recipes, name, *entry) for name, entry in _listed(recipes).items()]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load(path.read_text())
-    if not isinstance(content, Mapping) or not isinstance(content.get("tables"), Mapping):
-        raise ValueError(f"{path}: expected a title and tables")
-    return dict(content)
+def _listed(recipes: Path) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Paper and entry of every table by name."""
+    tables = {}
+    for path in sorted(recipes.glob("*/tables.yaml")):
+        content = yaml.safe_load(path.read_text())
+        if not isinstance(content, Mapping) or not isinstance(content.get("tables"), Mapping):
+            raise ValueError(f"{path}: expected a title and tables")
+        tables |= {f"{path.parent.name}/{number}": (content["title"], it) for number, it in content["tables"].items()}
+    if not tables:
+        raise ValueError(f"recipes: expected the folder of recipes with PAPER/tables.yaml, got {recipes}")
+    return tables
+
+
+def _table(recipes: Path, name: str, paper: str, entry: Mapping[str, Any]) -> PaperTable:
+    return PaperTable(name, paper, entry["title"], tuple(_row(row, recipes / name, name) for row in entry["rows"]))
 
 
 def _row(entry: Any, folder: Path, name: str) -> TableRow:
-    """A row from its recipe file, or from what stands in the list itself."""
+    """A row from its recipe file, or from the list itself."""
     if isinstance(entry, Mapping):
         return TableRow(entry["row"], _checked(entry["published"], folder), remark=entry.get("remark", ""))
     file = load_recipe_file(folder / entry)

@@ -1,4 +1,4 @@
-"""The methods of a comparison by name: what each changes in the shared recipe."""
+"""The methods of a comparison: named changes to the shared recipe."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ class Variant:
 
     Args:
         name: Short name, also of the folder of its runs.
-        description: What it is, in a line.
-        paper: Where it comes from.
-        changes: Sections of a recipe with the settings that it replaces.
+        description: A line about it.
+        paper: Its source.
+        changes: Sections of a recipe with settings that replace the shared ones.
     """
 
     name: str
@@ -29,18 +29,18 @@ class Variant:
 
 def _variants(name: str, kind: type[Upsampler]) -> Iterator[Variant]:
     """The methods that an upsampler is compared as."""
-    for each in kind.compared_as or (Compared(f"{name.replace('_', ' ')} as it is by default"),):
-        model = {"upsampler": name, "upsampler_options": dict(each.options)}
-        changes = {"model": model, "loss": {"location": each.location}}
-        yield Variant(name + each.suffix, each.description, each.paper, changes)
+    for method in kind.compared_as or (Compared(f"{name.replace('_', ' ')} as it is by default"),):
+        model = {"upsampler": name, "upsampler_options": dict(method.options)}
+        changes = {"model": model, "loss": {"location": method.location}}
+        yield Variant(name + method.suffix, method.description, method.paper, changes)
 
 
-VARIANTS = {each.name: each for name, kind in UPSAMPLERS.items() if kind.compared_as for each in _variants(name, kind)}
-"""What `offstride compare --upsamplers` knows by name, besides the other upsamplers and recipe files."""
+VARIANTS = {it.name: it for name, kind in UPSAMPLERS.items() if kind.compared_as for it in _variants(name, kind)}
+"""Named methods of `offstride compare --upsamplers`, besides all other upsamplers and recipe files."""
 
 
 def read_variant(word: str) -> Variant:
-    """A method by its name, or by a recipe file that is laid over the shared one.
+    """A method by its name, or a recipe file that overrides the shared recipe.
 
     Raises:
         ValueError: If there is no such method, or the file cannot be read.

@@ -1,4 +1,4 @@
-"""What happens beside training: the record, the checkpoints and the progress that a person sees."""
+"""Callbacks that record losses and scores, and write checkpoints."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ class Recorder(Callback):
 
     Args:
         directory: Of the run.
-        resumed_at: Step at which the run is resumed; later rows of an earlier attempt are dropped.
+        resumed_at: Step at which the run is resumed; later rows are dropped.
         flush_every: Steps between writes.
     """
 
@@ -33,7 +33,7 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Remember the losses of a step; numbers are fetched from the device only when they are written."""
+        """Keep the losses of a step; they stay on the device until they are written."""
         if not trainer.is_global_zero:
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -44,13 +44,12 @@ class Recorder(Callback):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending; only the first process has something."""
-        if not self.pending:
-            return
+        """Write pending rows, which only the first process has."""
         for row in self.pending:
             self.training.append(**{name: float(value) for name, value in row.items()} | {"step": row["step"]})
-        self.pending.clear()
-        self.training.flush()
+        if self.pending:
+            self.pending.clear()
+            self.training.flush()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the scores of a validation."""
@@ -60,19 +59,19 @@ class Recorder(Callback):
 
 
 def validation_scores(trainer: L.Trainer) -> dict[str, float]:
-    """Scores of the last validation by name, without their `val/`."""
+    """Scores of the last validation by name."""
     metrics = trainer.callback_metrics.items()
     return {name.removeprefix("val/"): float(value) for name, value in metrics if name.startswith("val/")}
 
 
 class Checkpoints(Checkpoint):
-    """Keeps `last.ckpt` to resume from, and the models `best.safetensors` (by mIoU) and `last.safetensors`.
+    """Writes `last.ckpt` to resume from, and the models `best.safetensors` (by mIoU) and `last.safetensors`.
 
     Args:
         directory: Of the run.
         every: Steps between writes of `last.ckpt`, which is also written after each validation.
         validate_every: Steps between validations.
-        recorder: Flushed first, so that the record reaches as far as the checkpoint.
+        recorder: Flushed first, so that its files are as new as the checkpoint.
     """
 
     def __init__(self, directory: Path, *, every: int, validate_every: int, recorder: Recorder) -> None:
@@ -84,7 +83,7 @@ class Checkpoints(Checkpoint):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Continue to compare with the best mIoU so far."""
+        """Restore the best mIoU."""
         self.best = state_dict["best"]
 
     def on_train_batch_end(
@@ -104,7 +103,7 @@ class Checkpoints(Checkpoint):
         self.write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep the model as it is in the end."""
+        """Write the final model."""
         self.write(trainer)
         if trainer.is_global_zero:
             pl_module.model.save(self.directory / "last.safetensors")  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The directory of a run: made for a recipe, or seen to hold a run by that very recipe."""
+"""The directory of a run belongs to one recipe."""
 
 from pathlib import Path
 
@@ -20,30 +20,26 @@ FREE = {
     "schedule.log_every",
     "schedule.nodes",
 }
-"""Settings that may change when a run is resumed: where it runs and how it reports, not what it computes."""
+"""Settings that may change when a run is resumed: they do not change what it computes."""
 
 
 @rank_zero_only
 def claim(directory: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the directory of a run and write its recipe there, or see that it holds this very run.
+    """Write the recipe of a run to its directory, or check that the directory holds a run by this recipe.
 
     Raises:
-        ValueError: If it holds a run and is not to be resumed, or one by another recipe.
+        ValueError: If the directory holds a run and `resume` is false, or a run by another recipe.
     """
     described, file = recipe_to_dict(recipe), directory / "recipe.yaml"
     if file.exists() and not resume:
         raise ValueError(f"output: {directory} holds a run already; resume it, or choose another directory")
     if file.exists():
-        before = _completed(yaml.safe_load(file.read_text()))
+        stored = yaml.safe_load(file.read_text())  # without settings that are newer than it: defaults change nothing
+        before = {name: section | stored.get(name, {}) for name, section in recipe_to_dict(Recipe()).items()}
         changed = [name for name in _differences(before, described) if name not in FREE]
         if changed:
             raise ValueError(f"resume: {directory} holds a run by another recipe; different: {', '.join(changed)}")
     write_text(file, yaml.safe_dump(described, sort_keys=False))
-
-
-def _completed(described: dict[str, dict]) -> dict[str, dict]:
-    """A stored recipe with what it leaves out: settings that are newer than it, whose defaults change nothing."""
-    return {name: section | described.get(name, {}) for name, section in recipe_to_dict(Recipe()).items()}
 
 
 def _differences(before: dict, now: dict, prefix: str = "") -> list[str]:

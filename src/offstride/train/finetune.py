@@ -1,4 +1,4 @@
-"""A new upsampler on a model that stays as it is."""
+"""Fine-tuning: a new upsampler on an otherwise frozen model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from offstride.data import EvalTransform, SampleSet
+from offstride.data import SampleSet, normalize
 from offstride.models import Segmenter
 from offstride.replace.choice import start_options
 from offstride.train.fit import build_model
@@ -14,7 +14,7 @@ from offstride.train.recipe import ModelRecipe, Recipe
 from offstride.upsamplers import UPSAMPLERS
 
 ROUNDING = 1e-4
-"""Largest difference of scores, as a share of their range, that is rounding."""
+"""Largest difference of scores, relative to their range, that counts as rounding."""
 
 
 def with_new_upsampler(
@@ -22,55 +22,46 @@ def with_new_upsampler(
 ) -> ModelRecipe:
     """The model of a file with another upsampler, to be trained with `schedule.train_parts: [upsampler]`.
 
-    All other parts start from the file. In place of bilinear upsampling LaU, DySample and the deformable convolution
-    start as that, so that scores are the file's at first, up to rounding; others start near it, and in place of an
-    upsampler that has been trained all start anew.
+    All other parts start from the file. If LaU, DySample or the deformable convolution replaces bilinear upsampling,
+    scores are initially those of the file, up to rounding; with other upsamplers they are similar. If the upsampler of
+    the file was trained, scores initially differ.
 
     Args:
         checkpoint: File that `Segmenter.save` wrote.
         upsampler: One of `offstride.upsamplers.UPSAMPLERS` that reads scores and has parameters.
-        options: Options of it. Unless given: the `origin` of the file's upsampler, zero offsets, and the factor to the
-            image as `scale` (8 at most; beyond it offsets are interpolated).
+        options: Options of it. By default the `origin` of the file's upsampler, zero offsets, and the factor to the
+            image as `scale` (at most 8; beyond it offsets are interpolated).
 
     Raises:
-        ValueError: If there is no such model or upsampler, or if either has no use for a classifier between them.
+        ValueError: If there is no such model or upsampler, or one of the upsamplers does not read scores.
     """
+    trainable = ", ".join(name for name, kind in UPSAMPLERS.items() if kind.reads_scores and name != "bilinear")
     if upsampler not in UPSAMPLERS or upsampler == "bilinear":
-        raise ValueError(f"upsampler: expected one of {', '.join(_trainable())}, got {upsampler!r}")
+        raise ValueError(f"upsampler: expected one of {trainable}, got {upsampler!r}")
     if not UPSAMPLERS[upsampler].reads_scores:
         raise ValueError(
             f"upsampler: {upsampler!r} classifies on its own and would drop the trained classifier; train a model with "
-            f"it (model.start_parts: [backbone, head]), or choose one of {', '.join(_trainable())}"
+            f"it (model.start_parts: [backbone, head]), or choose one of {trainable}"
         )
     model = Segmenter.load(checkpoint)
-    if not UPSAMPLERS[model.config.upsampler].reads_scores:
+    config, factor = model.config, model.head.out_stride
+    if not UPSAMPLERS[config.upsampler].reads_scores:
         raise ValueError(
-            f"checkpoint {checkpoint}: its upsampler {model.config.upsampler!r} classifies on its own, so there is no "
+            f"checkpoint {checkpoint}: its upsampler {config.upsampler!r} classifies on its own, so there is no "
             "classifier for another one to stand behind"
         )
-    return _recipe(model, Path(checkpoint), upsampler, options or {})
-
-
-def _trainable() -> list[str]:
-    return [name for name, kind in UPSAMPLERS.items() if kind.reads_scores and name != "bilinear"]
-
-
-def _recipe(model: Segmenter, checkpoint: Path, upsampler: str, options: Mapping[str, Any]) -> ModelRecipe:
-    config = model.config
     origin = config.upsampler_options.get("origin", "center")
-    kept = {model.part_of(name) for name in model.state_dict()} - {"upsampler"}
-    settings = config.settings() | {
-        "upsampler": upsampler,
-        "upsampler_options": start_options(upsampler, options, origin, config.classes, model.head.out_stride),
-    }
-    return ModelRecipe(**settings, start=checkpoint, start_parts=sorted(kept))
+    options = start_options(upsampler, options or {}, origin, config.classes, factor)
+    parts = {model.part_of(name) for name in model.state_dict()} - {"upsampler"}
+    settings = config.settings() | {"upsampler": upsampler, "upsampler_options": options}
+    return ModelRecipe(**settings, start=Path(checkpoint), start_parts=sorted(parts))
 
 
 @torch.no_grad()
 def describe_start(recipe: Recipe, checkpoint: Path, dataset: SampleSet) -> str:
-    """Two lines: what will be trained, and how far the scores of an image are from those of the original at first."""
+    """Two lines: what will be trained, and by how much the scores of an image initially differ from the original's."""
     original, model = Segmenter.load(checkpoint), build_model(recipe, dataset.classes).eval()
-    image = EvalTransform(model.mean, model.std)(dataset[0])[0][None]
+    image = normalize(dataset[0].image, model.mean, model.std)[None]
     expected = original(image)
     difference = (model(image) - expected).abs().max()
     settings = ", ".join(f"{name}={value!r}" for name, value in recipe.model.upsampler_options.items())

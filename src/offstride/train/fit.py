@@ -1,4 +1,4 @@
-"""Run a recipe, or resume it."""
+"""Train by a recipe, or resume the training."""
 
 import logging
 import warnings
@@ -27,7 +27,7 @@ from offstride.train.progress import ProgressLine
 from offstride.train.recipe import DataRecipe, Recipe
 
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others before it gives up."""
+"""How long a process waits for the others."""
 
 
 def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "training") -> Path:
@@ -38,7 +38,7 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
 
     Args:
         recipe: What to do.
-        directory: Where the run is kept.
+        directory: Directory of the run.
         resume: Continue the run that the directory holds, if it holds one.
         title: Name in the progress display.
 
@@ -56,9 +56,9 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
     recipe = replace(recipe, schedule=recipe.schedule.for_images(len(train_set)))
     model = build_model(recipe, train_set.classes)
     L.seed_everything(recipe.schedule.seed, verbose=False)  # dropout does not depend on what the model drew before
-    resumed_at = (
-        torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"] if checkpoint.exists() else 0
-    )
+    resumed_at = 0
+    if checkpoint.exists():
+        resumed_at = torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]
     recorder = Recorder(directory, resumed_at=resumed_at, flush_every=recipe.schedule.log_every)
     schedule = recipe.schedule
     callbacks = [
@@ -68,7 +68,10 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
             directory, every=schedule.checkpoint_every, validate_every=schedule.validate_every, recorder=recorder
         ),
     ]
-    stream = TrainingSet(train_set, build_transform(recipe.data, model), schedule.seed)
+    names = ("crop", "scale", "flip", "jitter", "base", "base_side", "hue", "blur")
+    augmentation = {name: getattr(recipe.data, name) for name in names}
+    transform = TrainTransform(mean=model.mean, std=model.std, **augmentation)
+    stream = TrainingSet(train_set, transform, schedule.seed)
     module = SegmentationModule(model, recipe, stream, val_set)
     with quiet(), lost_processes_named(schedule.devices * schedule.nodes):
         trainer = build_trainer(recipe, directory, callbacks, resumed_at)
@@ -78,9 +81,7 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning's remarks off the terminal, and its warnings about choices that are meant (few workers, no
-    logger).
-    """
+    """Silence Lightning's remarks, and its warnings about intended choices (few workers, no logger)."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -96,7 +97,7 @@ def quiet() -> Iterator[None]:
 
 
 def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
-    """The data set that a recipe trains on, hard images repeated, or the one that chooses its best checkpoint."""
+    """The training split of a recipe, hard images repeated, or the split that selects its best checkpoint."""
     split = recipe.train if role == "train" else recipe.val
     options: dict[str, Any] = {"root": recipe.root}
     if recipe.name == "streets":
@@ -105,17 +106,11 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
     return Repeated(dataset, recipe.repeat, recipe.repeats) if role == "train" and recipe.repeat else dataset
 
 
-def build_transform(recipe: DataRecipe, model: Segmenter) -> TrainTransform:
-    """The augmentation of a recipe, with the normalisation of a model."""
-    names = ("crop", "scale", "flip", "jitter", "base", "base_side", "hue", "blur")
-    return TrainTransform(mean=model.mean, std=model.std, **{name: getattr(recipe, name) for name in names})
-
-
 def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
     """The model of a recipe before training, with the weights that the recipe starts from.
 
     Raises:
-        ValueError: If it cannot be built, has no use for the basis, or the weights do not fit.
+        ValueError: If it cannot be built, its upsampler uses no basis, or the weights do not fit.
     """
     settings = recipe.model
     if settings.start_parts and settings.start is None:
@@ -130,18 +125,21 @@ def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:
-    """Lightning's engine: one endless epoch of `steps` iterations.
+    """Lightning's trainer: one endless epoch of `steps` iterations.
 
     Raises:
-        ValueError: If the processes or what they run on do not fit the recipe.
+        ValueError: If the processes or their devices do not fit the recipe.
     """
     schedule = recipe.schedule
     environment = cluster(schedule)
+    strategy = "auto"
+    if schedule.devices * schedule.nodes > 1:  # without the main loss some parameters (W, T) have no gradient
+        strategy = DDPStrategy(find_unused_parameters=not recipe.loss.main, timeout=PATIENCE)
     trainer = L.Trainer(
         accelerator=schedule.accelerator,
         devices=schedule.devices,
         num_nodes=schedule.nodes,
-        strategy=_strategy(recipe),
+        strategy=strategy,
         precision=schedule.precision,  # type: ignore[arg-type]
         max_steps=schedule.steps,
         max_epochs=-1,
@@ -161,10 +159,3 @@ def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], re
     if schedule.sync_norm and trainer.world_size > 1 and isinstance(trainer.accelerator, CPUAccelerator):
         raise ValueError("sync_norm: expected false on CPUs, where torch cannot synchronise batch normalisation")
     return trainer
-
-
-def _strategy(recipe: Recipe) -> str | DDPStrategy:
-    """How Lightning runs the processes; without the main loss some parameters (W, T) have no gradient."""
-    if recipe.schedule.devices * recipe.schedule.nodes == 1:
-        return "auto"
-    return DDPStrategy(find_unused_parameters=not recipe.loss.main, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""The record of a run as CSV files that survive being killed and continue when it is resumed."""
+"""Losses and scores of a run in CSV files, which are continued when it is resumed."""
 
 import csv
 from pathlib import Path
@@ -11,34 +11,33 @@ class History:
 
     Args:
         path: The file; an existing one is continued.
-        keep: Drop rows with a larger `step`: those that a resumed run will write again.
+        keep: Rows with a larger `step` are dropped: a resumed run writes them again.
 
     Attributes:
-        last: The last row that was kept; empty if there is none.
+        last: The last row kept; empty if there is none.
     """
 
     def __init__(self, path: Path, *, keep: int = 0) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self.fields: list[str] = []
         kept = [row for row in read_history(path) if row["step"] <= keep] if path.exists() else []
         self.last = kept[-1] if kept else {}
+        self.fields = list(self.last)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if kept:
-            self.fields = list(kept[0])
-            with write_whole(path) as temporary, temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self.fields)
-                writer.writeheader()
-                writer.writerows({**row, "step": int(row["step"])} for row in kept)
-        else:
+        if not kept:
             path.unlink(missing_ok=True)
+            return
+        with write_whole(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.fields)
+            writer.writeheader()
+            writer.writerows({**row, "step": int(row["step"])} for row in kept)
 
     def append(self, **row: float) -> None:
         """Add one row; all rows have the columns of the first."""
         self.rows.append(row)
 
     def flush(self) -> None:
-        """Write buffered rows to disk."""
+        """Write buffered rows to the file."""
         if not self.rows:
             return
         new = not self.fields
@@ -52,7 +51,7 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of a CSV file of numbers; a last line that was cut off is left out."""
+    """Rows of a CSV file of numbers; an incomplete last line is skipped."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     whole = [row for row in rows if None not in row.values() and "" not in row.values()]

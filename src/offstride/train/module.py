@@ -19,13 +19,7 @@ from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
 from offstride.models import Segmenter
 from offstride.ops.cross_entropy.labels import CheckedLabels, check_targets
-from offstride.train.optimizer import (
-    build_optimizer,
-    build_scheduler,
-    freeze_norm,
-    parameter_groups,
-    set_norm_momentum,
-)
+from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups, set_norm_momentum
 from offstride.train.processes import mean_across_processes
 from offstride.train.recipe import Recipe
 
@@ -67,17 +61,15 @@ class SegmentationModule(L.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Start in training mode, whatever the model was in: Lightning leaves modes as they are."""
+        """Start in training mode; Lightning does not change modes."""
         self.train()
 
     def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Tie dropout to the step."""
+        """Make dropout a function of seed, step and process."""
         torch.manual_seed((self.recipe.schedule.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one iteration of `(B, 3, h, w)` images and `(B, h, w)` labels; Lightning does the rest, except
-        between micro-batches.
-        """
+        """Loss of one iteration of `(B, 3, h, w)` images and `(B, h, w)` labels; micro-batches are also optimised."""
         losses = self.losses(*batch, mean_across_processes) if self.automatic_optimization else self.accumulate(*batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return losses
@@ -93,9 +85,9 @@ class SegmentationModule(L.LightningModule):
         return total | {f"loss_{name}": term.detach() for name, term in terms.items()}
 
     def accumulate(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One iteration in micro-batches: their gradients add up to that of the whole.
+        """One iteration in micro-batches, whose gradients add up to that of the whole batch.
 
-        A micro-batch counts by its valid pixels (or their class weights), as do the shares of several processes.
+        A micro-batch is weighted by its valid pixels (or their class weights), as are the batches of several processes.
         Gradients are exchanged between processes once.
         """
         count = self.recipe.schedule.accumulate
@@ -119,7 +111,7 @@ class SegmentationModule(L.LightningModule):
         return check_targets(labels, (B, len(self.val_set.classes), H, W), labels.device, **options)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Limit the norm of the gradient of all parameters."""
+        """Clip the norm of the gradient."""
         if limit := self.recipe.optimizer.clip:
             torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
 
@@ -134,7 +126,7 @@ class SegmentationModule(L.LightningModule):
         self.confusion.add(confusion(field, labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Turn counts into scores."""
+        """Log the scores."""
         scores = self.confusion.compute()
         self.confusion.reset()
         self.log("val/miou", scores.miou, rank_zero_only=True)
@@ -148,7 +140,7 @@ class SegmentationModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def train_dataloader(self) -> DataLoader:
-        """Batches from the current step on."""
+        """Batches, starting at the current step."""
         schedule = self.recipe.schedule
         stream = SampleStream(
             len(self.train_set),
@@ -166,12 +158,12 @@ class SegmentationModule(L.LightningModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Whole images, one by one, shared out over the processes."""
+        """Whole images, one by one, divided among the processes."""
         share = range(self.global_rank, len(self.val_set), self.trainer.world_size)
         transform = EvalTransform(self.model.mean, self.model.std)
         return DataLoader(LabelledImages(self.val_set, transform, share), num_workers=self.recipe.data.workers)
 
 
 def _among(count: Tensor, own: Tensor, mean: Tensor) -> Tensor:
-    """A count of one micro-batch as its mean over all of them; `own` and `mean` are the same of valid pixels."""
+    """The mean of a count over all micro-batches; `own` and `mean` are the numbers of valid pixels."""
     return (count * (mean / own)).masked_fill(own == 0, 0)

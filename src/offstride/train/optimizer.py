@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from offstride.models import ParameterRole, Segmenter
+from offstride.models import Segmenter
 from offstride.train.recipe import OptimizerRecipe
 
 
@@ -19,21 +19,21 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
 
 
 def parameter_groups(model: Segmenter, recipe: OptimizerRecipe, parts: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Parameters by learning rate and weight decay; of some parts of the model only, if there are any `parts`.
+    """Parameters grouped by learning rate and weight decay; only those of `parts` of the model, unless empty.
 
-    Everything after the backbone learns `head_multiplier` times faster than it; layers that predict offsets, of any
-    upsampler, `offset_multiplier` times faster than that; biases of all other layers `bias_multiplier` times faster
-    than their weights. Weights of convolutions decay. Normalisation, biases and layers that predict offsets decay if
-    the recipe says so, and depthwise kernels unless it says that they do not. Without layers that predict offsets,
-    their settings have no effect.
+    The learning rate of the backbone is multiplied by `head_multiplier` for everything else; on top of that by
+    `offset_multiplier` for layers that predict offsets, of any upsampler, and by `bias_multiplier` for biases of other
+    layers. Weights of convolutions decay; normalisation, biases, layers that predict offsets and depthwise kernels as
+    the recipe says. Without layers that predict offsets, their settings have no effect.
     """
     multipliers = {"bias": recipe.bias_multiplier, "offset": recipe.offset_multiplier}
+    decays = {"norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
     members: dict[tuple[str, bool, float], list[nn.Parameter]] = defaultdict(list)
     for role in model.parameter_roles():
         if parts and model.part_of(role.name) not in parts:
             continue
-        multiplier = multipliers.get(role.kind, 1.0)
-        members[role.part, _decays(role, recipe), multiplier].append(role.parameter)
+        decay = decays.get(role.kind, recipe.decay_depthwise or not role.depthwise)
+        members[role.part, decay, multipliers.get(role.kind, 1.0)].append(role.parameter)
     return [
         {
             "name": _group_name(part, decay, multiplier),
@@ -45,18 +45,13 @@ def parameter_groups(model: Segmenter, recipe: OptimizerRecipe, parts: Collectio
     ]
 
 
-def _decays(role: ParameterRole, recipe: OptimizerRecipe) -> bool:
-    asked = {"norm": recipe.decay_norm, "bias": recipe.decay_bias, "offset": recipe.decay_offsets}
-    return asked.get(role.kind, recipe.decay_depthwise or not role.depthwise)
-
-
 def _group_name(part: str, decay: bool, multiplier: float) -> str:
     rate = "" if multiplier == 1 else f", rate × {multiplier:g}"
     return f"{part}, {'decaying' if decay else 'not decaying'}{rate}"
 
 
 def build_optimizer(groups: Iterable[dict[str, Any]], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """SGD or AdamW over groups as `parameter_groups` makes them."""
+    """SGD or AdamW over groups of `parameter_groups`."""
     if recipe.name == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
@@ -68,16 +63,14 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: OptimizerRecipe, s
 
 
 def freeze_norm(module: nn.Module) -> None:
-    """Keep statistics and parameters of all batch normalisation in a module as they are; to be repeated after
-    `train()`.
-    """
+    """Freeze statistics and parameters of all batch normalisation in a module; to be repeated after `train()`."""
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eval().requires_grad_(False)
 
 
 def set_norm_momentum(module: nn.Module, momentum: float) -> None:
-    """Set the share that a batch has in the running statistics of all batch normalisation in a module."""
+    """Set the weight of a batch in the running statistics of all batch normalisation in a module."""
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.momentum = momentum

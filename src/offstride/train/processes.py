@@ -1,4 +1,4 @@
-"""The processes of a run: how they were started, and what is left to say when one of them is gone."""
+"""The processes of a run: how they were started, and the message when one of them fails."""
 
 import logging
 import re
@@ -16,18 +16,18 @@ from torch import Tensor
 from offstride.train.recipe import ScheduleRecipe
 
 OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"
-"""Logger of the thread that ends a run when a process that it started has ended."""
+"""Logger of the thread that ends a run when one of its processes has ended."""
 
-LOST = "the run ends, because another of its processes did ({reason}); it goes on with --resume"
+LOST = "the run stops because another process failed ({reason}); continue it with --resume"
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for all of a distributed run."""
+    """Whether this process, the first of a distributed run, prints and writes."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def mean_across_processes(count: Tensor) -> Tensor:
-    """Mean of a count over all processes; itself where there is one process (see `offstride.field.Across`)."""
+    """Mean of a count over all processes, see `offstride.field.Across`."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return count
     count = count.clone()
@@ -36,12 +36,12 @@ def mean_across_processes(count: Tensor) -> Tensor:
 
 
 def cluster(schedule: ScheduleRecipe) -> ClusterEnvironment | None:
-    """The environment of a process that torchrun or srun has started; None where the run starts its own.
+    """The environment of a process that torchrun or srun has started; None if the run starts its own.
 
-    A job that SLURM puts back in its queue is started again by its own command line, with `--resume`.
+    A job that SLURM requeues is started again by its own command line, with `--resume`.
 
     Raises:
-        ValueError: If these are not the processes that the recipe names: each would train on its own.
+        ValueError: If their number is not that of the recipe: each process would train on its own.
     """
     starter = "torchrun" if TorchElasticEnvironment.detect() else "srun" if SLURMEnvironment.detect() else None
     if starter is None:
@@ -61,10 +61,10 @@ def cluster(schedule: ScheduleRecipe) -> ClusterEnvironment | None:
 
 @contextmanager
 def lost_processes_named(world_size: int) -> Iterator[None]:
-    """Say in one line that another process is gone, where the libraries would say how they noticed.
+    """Report in one line that another process failed, instead of the libraries' messages.
 
     Raises:
-        ConnectionError: In place of what `torch.distributed` raises.
+        ConnectionError: Instead of the error of `torch.distributed`.
     """
     logger, handler = logging.getLogger(OBSERVER), _OneLine()
     level, propagate = logger.level, logger.propagate
@@ -76,20 +76,17 @@ def lost_processes_named(world_size: int) -> Iterator[None]:
     except RuntimeError as error:
         if world_size == 1 or not _is_lost_connection(error):
             raise
-        raise ConnectionError(LOST.format(reason=_reason(error))) from error
+        place = r"^\[[^]]*\] "  # in the library's source, which messages of gloo begin with
+        reason = re.sub(place, "", str(error)).splitlines()[0].partition(". ")[0]
+        raise ConnectionError(LOST.format(reason=reason)) from error
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
 
 
-def _reason(error: RuntimeError) -> str:
-    """The first sentence of a message, without the place in the library's source that gloo begins with."""
-    return re.sub(r"^\[[^]]*\] ", "", str(error)).splitlines()[0].partition(". ")[0]
-
-
 class _OneLine(logging.Handler):
-    """Ours in place of the record: the next thing that happens is SIGKILL."""
+    """Prints our message instead of the record; SIGKILL follows."""
 
     def emit(self, record: logging.LogRecord) -> None:
         code = re.search(r"terminated with code (-?\d+)", record.getMessage())
@@ -98,7 +95,7 @@ class _OneLine(logging.Handler):
 
 
 def _is_lost_connection(error: BaseException) -> bool:
-    """Whether a library says, in whatever words, that it cannot reach another process."""
+    """Whether an error means that another process cannot be reached."""
     if isinstance(error, torch.distributed.DistError):
         return True
     words = str(error).lower()

@@ -1,4 +1,4 @@
-"""The progress of a run as a person sees it."""
+"""The progress of a run, on the terminal or in a log."""
 
 import time
 from typing import Any
@@ -12,12 +12,12 @@ from offstride.train.callbacks import validation_scores
 
 
 class ProgressLine(Callback):
-    """A progress bar in a terminal, one line now and then elsewhere: loss, mIoU, time left.
+    """A progress bar in a terminal, otherwise a line every `10 * every` steps: loss, mIoU, time left.
 
     Args:
         steps: Length of the run.
         every: Steps between updates.
-        title: What is trained.
+        title: Name of the run.
     """
 
     def __init__(self, steps: int, *, every: int, title: str = "training") -> None:
@@ -46,26 +46,19 @@ class ProgressLine(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Show the step, and the loss of this one."""
+        """Show the step and its loss."""
         step = trainer.global_step
         if step % self.every and step != self.steps:
             return
         self.scores = f"loss {float(outputs['loss']):.3f}{self.miou}"
         self.progress.update(self.task, completed=step, scores=self.scores)
         silent = self.console.is_terminal or not trainer.is_global_zero
-        if not silent and (step % (10 * self.every) == 0 or step == self.steps):
-            self.print_line(step)
-
-    def print_line(self, step: int) -> None:
-        """One line for a log file."""
+        if silent or (step % (10 * self.every) and step != self.steps):
+            return
         pace = (time.monotonic() - self.begun) / (step - self.first)
-        left = int(pace * (self.steps - step))
-        self.console.print(
-            f"{self.title}: step {step}/{self.steps}  {self.scores}  {pace:.2f} s/step  "
-            f"{left // 60}:{left % 60:02d} left",
-            highlight=False,
-            soft_wrap=True,
-        )
+        minutes, seconds = divmod(int(pace * (self.steps - step)), 60)
+        line = f"step {step}/{self.steps}  {self.scores}  {pace:.2f} s/step  {minutes}:{seconds:02d} left"
+        self.console.print(f"{self.title}: {line}", highlight=False, soft_wrap=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the new mIoU."""
@@ -76,5 +69,5 @@ class ProgressLine(Callback):
         self.progress.stop()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self.progress.stop()

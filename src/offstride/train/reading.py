@@ -1,4 +1,4 @@
-"""From recipe files and a command line to recipes: the one place where YAML and words become the dataclasses."""
+"""Reading recipes: from YAML files and a command line to dataclasses."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -8,29 +8,26 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from offstride.train.recipe import Recipe, preset_settings
-from offstride.train.recipe_file import SECTIONS, load_recipe_files, merged, training_chain
+from offstride.models.presets import preset_config
+from offstride.train.recipe import Recipe
+from offstride.train.recipe_file import SECTIONS, load_recipe_file, merged, training_chain
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Settings by section, as a recipe file holds them."""
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe of one YAML file, with the files that it extends.
-
-    Raises:
-        ValueError: If it cannot be read or holds something else.
-    """
+    """The recipe of a YAML file, including the files that it extends; see `read_stages`."""
     return read_stages([path])[-1]
 
 
 def read_stages(
     files: Sequence[str | Path], settings: Mapping[str, str] = MappingProxyType({}), changes: Changes | None = None
 ) -> list[Recipe]:
-    """The recipes that are trained one after another, from files laid over each other.
+    """Recipes of the successive stages; later files override earlier ones.
 
     Args:
-        files: YAML files, later ones laid over earlier ones; none for the defaults.
+        files: YAML files; none for the defaults. The last one that sets `after` decides what is trained first.
         settings: `SECTION.SETTING` and its value in YAML, for every stage.
         changes: Settings that replace those of the last stage's files.
 
@@ -50,14 +47,13 @@ def parse_stages(
     words: Sequence[str] = (),
     changes: Changes | None = None,
 ) -> list[Namespace]:
-    """What a parser makes of each stage of a recipe and of a command line.
+    """Parsed values for each stage of a recipe.
 
     Args:
         parser: With `add_recipe`, and options of its own.
         files: See `read_stages`.
-        settings: Names and values, as `split_settings` gives them. `model.preset` stands for the settings of a
-            published model: these replace the recipe's, and are replaced by other settings here. A number of steps
-            replaces a recipe's epochs, which would win.
+        settings: Names and values, see `split_settings`. `model.preset` replaces the recipe's settings by those of a
+            published model; other settings override these. A number of steps replaces a recipe's epochs.
         words: All other words of the command line.
         changes: See `read_stages`.
 
@@ -69,7 +65,7 @@ def parse_stages(
         ValueError: If a file cannot be read, or a value is out of range.
     """
     given = dict(settings)
-    preset = preset_settings(given["model.preset"]) if "model.preset" in given else {}
+    preset = preset_config(given["model.preset"]).settings() if "model.preset" in given else {}
     line = [*words, *(f"--{name}={value}" for name, value in settings if name != "model.preset")]
     if "schedule.steps" in given and "schedule.epochs" not in given:
         line.append("--schedule.epochs=null")
@@ -86,7 +82,7 @@ def add_recipe(parser: ArgumentParser) -> None:
 
 
 def to_recipe(values: Namespace, **sections: Any) -> Recipe:
-    """The recipe of a parser's values, with `sections` in place of those of the same name."""
+    """The recipe of parsed values; `sections` replace those of the same name."""
     return Recipe(**{name: sections[name] if name in sections else values[name] for name in SECTIONS})
 
 
@@ -134,14 +130,14 @@ def _chain(files: Sequence[str | Path], changes: Changes) -> list[dict[str, dict
     """The settings of all stages; without a file, one of defaults."""
     if not files:
         return [merged([changes])]
-    last = load_recipe_files(files)
+    last = load_recipe_file(*files)
     before = [] if last.after is None else training_chain(last.after)
     return [*(stage.recipe for stage in before), merged([last.recipe, changes])]
 
 
 @cache
 def _reader() -> ArgumentParser:
-    """A parser of recipes alone; it takes longer to build than to use."""
+    """A parser of recipes, cached because building it is slow."""
     parser = ArgumentParser(exit_on_error=False)
     add_recipe(parser)
     return parser

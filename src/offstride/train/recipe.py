@@ -1,4 +1,4 @@
-"""A recipe: everything that determines a training run. The command line and YAML files are these classes."""
+"""Recipes: all settings of a training run. YAML files and the command line set the fields of these classes."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     DataName = str
 else:
     DataName = Literal[tuple(DATASETS)]
-"""Data sets that recipes name; `offstride.data.build_dataset` opens them."""
+"""Names of data sets in recipes; see `offstride.data.build_dataset`."""
 
 
 def _check_positive(recipe: object, *names: str) -> None:
@@ -28,8 +28,8 @@ class DataRecipe:
     """What to train on and how it is augmented.
 
     Args:
-        name: A data set as `offstride.data.build_dataset` knows them: `"folder"` (images and masks with a class list),
-            `"shards"`, one of the papers', or `"streets"` (procedural scenes, nothing to download).
+        name: Name for `offstride.data.build_dataset`: `"folder"` (images and masks with a class list), `"shards"`, a
+            data set of the papers, or `"streets"` (procedural scenes, nothing to download).
         root: Folder of the data set; not for `"streets"`.
         train: Split to train on; a `+` joins splits.
         val: Split that chooses the best checkpoint.
@@ -37,17 +37,17 @@ class DataRecipe:
         val_count: Number of procedural validation scenes.
         size: (height, width) of procedural scenes.
         crop: (height, width) of training crops.
-        base: Length in pixels that a side of each image is brought to before random scaling (LaU: 520); None leaves
-            images as they are.
-        base_side: Which side that is: the `"short"` one or the `"long"` one.
+        base: Resize each image so that one side has this many pixels before random scaling (LaU: 520); None keeps the
+            original size.
+        base_side: The side that `base` sets: `"short"` or `"long"`.
         scale: Range of random scaling.
         flip: Probability of a horizontal flip.
         jitter: Strength of random brightness, contrast and saturation.
         hue: Largest random shift of the hue, as a share of the colour circle, 0 to 0.5.
         blur: Probability of a Gaussian blur of random width.
-        repeat: Names of classes: images that hold one of them are listed `repeats` times in the training split
-            (DeepLabv3's bootstrapping on hard images).
-        repeats: How often these images are listed.
+        repeat: Names of classes; images with one of them occur `repeats` times in the training split (DeepLabv3's
+            bootstrapping on hard images).
+        repeats: Number of times that these images occur.
         workers: Processes that load data.
     """
 
@@ -82,11 +82,10 @@ class ModelRecipe(Architecture):
     Args:
         pretrained: `true` for timm's own weights, or the path of a safetensors file.
         basis: File with a basis of the labels, which DUpsampling starts from (`offstride fit-upsampling` writes it).
-        start: Model file of an earlier run, whose weights training starts from: after a pre-training with
-            `loss.compressed`, say. It holds the basis already.
-        start_parts: Parts that are taken over from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler`
-            and `auxiliary`: GFF's fusions start from a PSPNet. The file's model may have other parts beside them. Empty
-            for the whole model.
+        start: Model file whose weights training starts from, such as one pre-trained with `loss.compressed`. It
+            contains the basis.
+        start_parts: Parts that start from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and
+            `auxiliary`, e.g. for GFF from a PSPNet; the file's model may have other parts. Empty for the whole model.
     """
 
     backbone: str = "mobilenetv2_100"
@@ -98,42 +97,31 @@ class ModelRecipe(Architecture):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.basis is not None and self.takes_over("upsampler"):
-            raise ValueError(f"basis: cannot be combined with start, whose weights replace it, got {self.basis}")
+            raise ValueError(f"basis: cannot be combined with `start`, which already contains it; got {self.basis}")
 
     @classmethod
     def from_preset(cls, name: str, **settings: Any) -> Self:
-        """The recipe of a published model (`offstride models` lists them), in which `settings` replace its own.
+        """The recipe of a published model (see `offstride models`); `settings` override its own.
 
         Raises:
             ValueError: If there is no such model.
         """
-        return cls(**{**preset_settings(name), **settings})
+        return cls(**{**preset_config(name).settings(), **settings})
 
     def takes_over(self, part: str) -> bool:
         """Whether a part starts from `start`."""
         return self.start is not None and (not self.start_parts or part in self.start_parts)
 
     def after(self, start: Path) -> Self:
-        """The model that begins with the weights of an earlier run, in place of its own `start` and of the `pretrained`
-        backbone and the `basis` that these replace.
-        """
+        """This model with the weights of an earlier run, which replace `start`, `pretrained` backbone and `basis`."""
         begun = replace(self, basis=None, start=start)
         basis = None if begun.takes_over("upsampler") else self.basis
         return replace(begun, basis=basis, pretrained=not begun.takes_over("backbone") and self.pretrained)
 
 
-def preset_settings(name: str) -> dict[str, Any]:
-    """All settings of a published model that a `ModelRecipe` has, its defaults among them.
-
-    Raises:
-        ValueError: If there is no such model.
-    """
-    return preset_config(name).settings()
-
-
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """How parameters move.
+    """How parameters are updated.
 
     Args:
         name: `"sgd"` or `"adamw"`.
@@ -175,30 +163,28 @@ class OptimizerRecipe:
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """How long, how often and on what.
+    """Length, batches, intervals and hardware of a training.
 
     Args:
         steps: Iterations.
-        epochs: If set, takes the place of `steps`: as many iterations as show every image of the training split this
-            often, to the nearest whole one.
+        epochs: Passes over the training split; if set, it replaces `steps` (rounded to a whole number of iterations).
         batch_size: Images of one iteration, over all processes and micro-batches.
-        accumulate: Micro-batches of one iteration, one after another: memory is needed for one of them, the gradient is
-            that of all. Only batch normalisation notices: it sees micro-batches.
+        accumulate: Micro-batches of one iteration, one after another. Memory is needed for one of them, the gradient is
+            that of all; batch normalisation uses statistics of micro-batches.
         validate_every: Iterations between validations; there is one at least.
         checkpoint_every: Iterations between checkpoints to resume from.
         log_every: Iterations between log lines.
-        freeze_norm: Whose batch normalisation keeps its statistics and parameters: of `"none"`, the `"backbone"`, or
-            `"all"`.
+        freeze_norm: Where batch normalisation keeps its statistics and parameters: `"none"`, `"backbone"` or `"all"`.
         train_parts: Parts that are trained, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`;
-            all others keep their weights and batch statistics, and take no gradients. Empty for the whole model.
-        norm_momentum: Share that a batch has in the running statistics of batch normalisation; None for each
-            layer's own, mostly 0.1. The decay of 0.9997 in DeepLabv3 is 0.0003 here.
+            the weights and batch statistics of all others are frozen. Empty for the whole model.
+        norm_momentum: Weight of a batch in the running statistics of batch normalisation; None for each layer's own,
+            mostly 0.1. The decay of 0.9997 in DeepLabv3 is 0.0003 here.
         sync_norm: Synchronise batch normalisation over GPUs.
-        precision: As Lightning names it: `"32-true"`, `"bf16-mixed"`, `"16-mixed"`.
-        accelerator: As Lightning names it: `"auto"`, `"cpu"`, `"gpu"`.
+        precision: Of Lightning: `"32-true"`, `"bf16-mixed"`, `"16-mixed"`.
+        accelerator: Of Lightning: `"auto"`, `"cpu"`, `"gpu"`.
         devices: Processes on this node.
         nodes: Number of nodes.
-        channels_last: Keep images and features channels-last in memory, which convolutions are fast on.
+        channels_last: Store images and features in channels-last order, in which convolutions are fast.
         seed: Of weights, data order and augmentation.
         deterministic: Use deterministic algorithms only.
     """
@@ -223,27 +209,16 @@ class ScheduleRecipe:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        _check_positive(
-            self,
-            "steps",
-            "batch_size",
-            "validate_every",
-            "checkpoint_every",
-            "log_every",
-            "accumulate",
-            "devices",
-            "nodes",
-        )
+        _check_positive(self, "steps", "batch_size", "accumulate", "devices", "nodes")
+        _check_positive(self, "validate_every", "checkpoint_every", "log_every")
         if self.epochs is None:
             object.__setattr__(self, "validate_every", min(self.validate_every, self.steps))
         else:
             _check_positive(self, "epochs")
         parts = self.devices * self.nodes * self.accumulate
         if self.batch_size % parts:
-            raise ValueError(
-                f"batch_size: expected a multiple of the {parts} parts of a batch (devices × nodes × accumulate), "
-                f"got {self.batch_size}"
-            )
+            expected = f"a multiple of the {parts} parts of a batch (devices × nodes × accumulate)"
+            raise ValueError(f"batch_size: expected {expected}, got {self.batch_size}")
 
     def for_images(self, count: int) -> "ScheduleRecipe":
         """The schedule on a training split of `count` images: its length in `steps`."""
@@ -260,8 +235,8 @@ class Recipe:
         data: What to train on.
         model: What to train.
         loss: What to minimise.
-        optimizer: How parameters move.
-        schedule: How long, how often and on what.
+        optimizer: How parameters are updated.
+        schedule: Length, batches, intervals and hardware.
     """
 
     data: DataRecipe = field(default_factory=DataRecipe)

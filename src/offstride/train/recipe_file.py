@@ -1,17 +1,16 @@
-"""Recipe files: YAML that extends other files, names the training before its own, and the row of a paper it is for.
+"""Recipe files: YAML that can extend other files (`base`), follow an earlier training (`after`), and describe a row of
+a paper's table.
 
-Besides the sections of a `Recipe` a file may hold:
+A file may hold the sections of a `Recipe` and these keys; paths are relative to the file:
 
-- `base`: a file, or several, that it is laid over, in order and before itself. A setting replaces that of the files
-  below as a whole, mappings such as `head_options` included: they belong to one part. `steps` end the `epochs` of those
-  below. `model.preset` names a published model, whose settings lie below those of all files.
-- `after`: a recipe that is trained first; this one starts from its model, or from the parts of it in
-  `model.start_parts`. It ends the `after` of files below, with their `start_parts`.
+- `base`: file or files to extend, in this order. A setting replaces the inherited one entirely, mappings such as
+  `head_options` included; `steps` replace inherited `epochs`. `model.preset` names a published model, whose settings
+  all files override.
+- `after`: a recipe that is trained first. This one starts from its model, or from the parts of it in
+  `model.start_parts`. It replaces an inherited `after` with its `start_parts`.
 - `evaluate`: how a row of a table is scored; keys in `EVALUATE`.
-- `same`: another recipe file whose training this is; only `evaluate` and `table` may stand beside it.
-- `table`: the row that the file is for; keys in `TABLE`. It is not handed on to files that are laid over this one.
-
-Files are named relative to the file that names them.
+- `same`: another recipe file with the same training; it can be combined only with `evaluate` and `table`.
+- `table`: the row that the file describes; keys in `TABLE`. Not inherited.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,19 +29,21 @@ EVALUATE = ("split", "output_stride", "scales", "flip", "sliding", "overlap", "b
 TABLE = ("id", "row", "published", "measure", "against", "size", "remark")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOP = (*SECTIONS, "base", "after", "evaluate", "same", "table")
+_KEYS = {name: tuple(setting.name for setting in fields(kind)) for name, kind in SECTIONS.items()}
+_KEYS |= {"model": ("preset", *_KEYS["model"]), "evaluate": EVALUATE, "table": TABLE}
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe file with everything below it.
+    """A recipe file with everything that it inherits.
 
     Attributes:
         path: The file.
-        recipe: Settings by section; those of a preset stand among them, so that any of them can be replaced.
+        recipe: Settings by section, those of a preset included.
         after: Recipe file that is trained first.
         evaluate: How the model is scored.
         table: The row of a paper.
-        training: The file whose training this is: itself, or the one that it says it is the `same` as.
+        training: The file that defines the training: this one, or the one that `same` names.
     """
 
     path: Path
@@ -53,23 +54,15 @@ class RecipeFile:
     training: Path
 
 
-def load_recipe_file(path: str | Path) -> RecipeFile:
-    """Read a recipe file and all files that it extends.
+def load_recipe_file(*paths: str | Path) -> RecipeFile:
+    """Read a recipe file and all files that it extends; of several files, later ones override earlier ones.
+
+    Args:
+        *paths: The files. A file that several extend is read once. `after` is that of the last file that has it, the
+            row of a table that of the last file.
 
     Raises:
         ValueError: Naming the file that is missing, cannot be read, has unknown keys, or extends itself.
-    """
-    return load_recipe_files([path])
-
-
-def load_recipe_files(paths: Iterable[str | Path]) -> RecipeFile:
-    """Several files, later ones laid over earlier ones; a file that several extend is laid once.
-
-    Args:
-        paths: The files. `after` is that of the last one that has it, the row of a table that of the last one.
-
-    Raises:
-        ValueError: As `load_recipe_file`.
     """
     return _load([Path(path).resolve() for path in paths], ())
 
@@ -83,7 +76,7 @@ def training_chain(path: str | Path) -> list[RecipeFile]:
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Contents of recipe files laid over each other setting by setting; `after` of the last that names one."""
+    """Contents of recipe files, in which later settings override earlier ones."""
     settings: dict[str, Any] = {}
     for layer in layers:
         if "after" in layer:
@@ -99,12 +92,12 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _load(paths: list[Path], later: tuple[Path, ...]) -> RecipeFile:
-    """See `load_recipe_files`; `later` are the trainings that come after this one."""
+    """See `load_recipe_file`; `later` are the trainings that follow this one."""
     if not paths:
         raise ValueError("recipe: expected a file, got none")
     layers: dict[Path, dict[str, Any]] = {}
     for path in paths:
-        _lay(path, layers, ())
+        _add(path, layers, ())
     settings, own = merged(layers.values()), layers[paths[-1]]
     recipe = {name: settings[name] for name in SECTIONS if name in settings}
     if "preset" in recipe.get("model", {}):
@@ -119,20 +112,20 @@ def _load(paths: list[Path], later: tuple[Path, ...]) -> RecipeFile:
     return RecipeFile(paths[-1], recipe, after, settings.get("evaluate", {}), own.get("table", {}), training)
 
 
-def _lay(path: Path, layers: dict[Path, dict[str, Any]], above: tuple[Path, ...]) -> None:
-    """Add a file after the files that it is laid over, unless it is there."""
+def _add(path: Path, layers: dict[Path, dict[str, Any]], above: tuple[Path, ...]) -> None:
+    """Add a file after the files that it extends, once."""
     if path in above:
         raise ValueError(f"base: {_arrow((*above, path))} is a circle")
     if path in layers:
         return
     content = _read(path, above)
     for below in (*content.get("base", ()), *([content["same"]] if "same" in content else ())):
-        _lay(below, layers, (*above, path))
+        _add(below, layers, (*above, path))
     layers[path] = content
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """One file, checked, with the paths that it names made absolute."""
+    """One file, checked, with absolute paths."""
     try:
         content = yaml.load(path.read_text(), _LOADER)
     except (OSError, UnicodeDecodeError) as error:
@@ -143,30 +136,23 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     content = {} if content is None else content
     _check_keys(path, "", content, _TOP)
     for name, part in content.items():
-        _check_section(path, name, part)
+        if name in _KEYS:
+            _check_keys(path, name, part, _KEYS[name])
     if "same" in content and (beside := sorted(content.keys() - {"same", "evaluate", "table"})):
         raise ValueError(f"recipe {path}: expected evaluate and table alone beside same, got {', '.join(beside)}")
     return {**content, **_named_files(path, content)}
 
 
-def _check_section(path: Path, name: str, part: Any) -> None:
-    known: dict[str, Iterable[str]] = {"evaluate": EVALUATE, "table": TABLE}
-    known |= {section: [setting.name for setting in fields(kind)] for section, kind in SECTIONS.items()}
-    known["model"] = ["preset", *known["model"]]
-    if name in known:
-        _check_keys(path, name, part, known[name])
-
-
-def _check_keys(path: Path, section: str, content: Any, known: Iterable[str]) -> None:
+def _check_keys(path: Path, section: str, content: Any, known: tuple[str, ...]) -> None:
     where = f"recipe {path}: {section}".rstrip(": ")
     if not isinstance(content, Mapping):
         raise ValueError(f"{where}: expected names and values, got {content!r}")
-    if unknown := sorted(str(key) for key in content if key not in tuple(known)):
+    if unknown := sorted(str(key) for key in content if key not in known):
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
 
 
 def _named_files(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """`base`, `after` and `same` as absolute paths, as far as they are there."""
+    """`base`, `after` and `same` as absolute paths, if given."""
     named: dict[str, Any] = {}
     for key in ("base", "after", "same"):
         if key in content:
@@ -179,7 +165,7 @@ def _named_files(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _expanded(model: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Settings of a preset with the file's own laid over them."""
+    """Settings of a preset, overridden by the file's own."""
     own = dict(model)
     if (name := own.pop("preset")) is None:
         return own

@@ -1,4 +1,4 @@
-"""Training in stages: each recipe starts from what the one before it ended with."""
+"""Training in stages: each recipe starts from the final model of the one before."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,20 +10,20 @@ from offstride.train.processes import cluster
 from offstride.train.recipe import Recipe
 
 BEFORE = "before"
-"""Folder of an earlier stage in that of the one that follows it."""
+"""Folder of a stage inside that of the next one."""
 
 
 def fit_stages(recipes: Sequence[Recipe], directory: Path, *, resume: bool = False, title: str = "training") -> Path:
     """Train by several recipes, one after the other: DeepLabv3's output stride 16, then 8 with frozen normalisation.
 
     The last stage is kept in `directory`, the one before it in `directory/before`, the one before that in
-    `directory/before/before`. Each but the first starts from `last.safetensors` of the one before, in place of its own
-    `model.pretrained` and `model.start`: with the whole model, or with the parts in its `model.start_parts`.
+    `directory/before/before`. Each but the first starts from `last.safetensors` of the one before, which replaces its
+    `model.pretrained` and `model.start`: from the whole model, or from the parts in its `model.start_parts`.
 
     Args:
         recipes: In the order of training; at least one.
         directory: Where the last stage is kept.
-        resume: Go on with what the directories hold, wherever it stopped; finished stages stay as they are.
+        resume: Continue an interrupted run; finished stages are skipped.
         title: Name in the progress display.
 
     Returns:
