@@ -4,7 +4,6 @@ from typing import get_args
 
 import pytest
 import torch
-from offstride.inference.views import Reduce
 from protocol_loops import Crooked, scales
 from torch import nn
 
@@ -18,6 +17,7 @@ from offstride.inference import (
     predict_whole,
     scaled_size,
 )
+from offstride.inference.whole import Reduce
 
 
 @pytest.mark.parametrize(
