@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from offstride.data import ClassSet, Repeated, SampleSet, TrainingSet, TrainTransform, build_dataset
+from offstride.data import ClassSet, Repeated, SampleSet, TrainingSet, build_dataset
 from offstride.models import Segmenter, create_model
 from offstride.train.callbacks import Checkpoints, Recorder
 from offstride.train.claim import claim
@@ -68,10 +68,7 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
             directory, every=schedule.checkpoint_every, validate_every=schedule.validate_every, recorder=recorder
         ),
     ]
-    names = ("crop", "scale", "flip", "jitter", "base", "base_side", "hue", "blur")
-    augmentation = {name: getattr(recipe.data, name) for name in names}
-    transform = TrainTransform(mean=model.mean, std=model.std, **augmentation)
-    stream = TrainingSet(train_set, transform, schedule.seed)
+    stream = TrainingSet(train_set, recipe.data.transform(model.mean, model.std), schedule.seed)
     module = SegmentationModule(model, recipe, stream, val_set)
     with quiet(), lost_processes_named(schedule.devices * schedule.nodes):
         trainer = build_trainer(recipe, directory, callbacks, resumed_at)

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from offstride.data import TrainTransform
 from offstride.data.build import DATASETS
 from offstride.losses import LossConfig
-from offstride.models.config import Architecture
+from offstride.models.config import Architecture, Triple
 from offstride.models.presets import preset_config
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         _check_positive(self, "repeats")
+
+    def transform(self, mean: Triple, std: Triple) -> TrainTransform:
+        """Augmentation of training samples, and normalisation by these colours (in 0 … 1).
+
+        Raises:
+            ValueError: If a setting is out of range.
+        """
+        names = ("crop", "scale", "flip", "jitter", "base", "base_side", "hue", "blur")
+        return TrainTransform(mean=mean, std=std, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
