@@ -2,15 +2,27 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from offstride.cli.main import main
 from offstride.data import STREETS
+from offstride.experiments.demo import BASELINE
 from offstride.experiments.demo_report import SceneView
+from offstride.visualize.decoding import Decoding, Offsets
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _smaller_scenes():
+    """A quarter of the pixels: most of the time goes into drawing."""
+    with pytest.MonkeyPatch.context() as patch:
+        data = replace(BASELINE.data, size=(96, 128), crop=(96, 128))
+        patch.setattr("offstride.experiments.demo.BASELINE", replace(BASELINE, data=data))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +59,13 @@ def test_the_page_shows_the_figures_that_are_written(demo):
 def test_the_detail_shows_the_offsets_of_its_own_place():
     """Offsets are zero but where the models differ, so that coloured arrows are those of the detail."""
     label = np.zeros((128, 160), np.uint8)
-    lau, offsets = label.copy(), np.zeros((2, 128, 160), np.float32)
+    lau, pairs = label.copy(), np.zeros((2, 128, 160), np.float32)
     lau[70:110, 90:150] = 1
-    offsets[:, 70:110, 90:150] = 2.0
-    image = np.full((128, 160, 3), 90, np.uint8)
-    view = SceneView("x", image, label, label, lau, label, offsets)
-    arrows = view.example(STREETS, 8, 4.0).rows[2]["Where the detail reads"].astype(int)
+    pairs[:, 70:110, 90:150] = 2.0
+    image, offsets = np.full((128, 160, 3), 90, np.uint8), Offsets(pairs, 8, label)
+    decoding = Decoding(image, label, lau, np.ones(label.shape), STREETS, offsets, [])
+    view = SceneView("x", {"Truth": label, "Bilinear": label, "LaU": lau}, decoding, offsets)
+    arrows = view.example(4.0).rows[2]["Where the detail reads"].astype(int)
     assert (np.ptp(arrows, 2) > 60).mean() > 0.02
 
 

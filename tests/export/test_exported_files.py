@@ -68,9 +68,8 @@ def test_the_description_comes_back(model, labels_file, tmp_path):
 
 
 def test_the_description_names_the_pixel_convention():
-    model = small_model("bilinear", classes=3)
-    model.config = replace(model.config, upsampler_options={"origin": "corner"})
-    described = json.loads(ExportInfo.of(model, "image", "scores", None, 64, 1).to_json())
+    config = replace(small_model("bilinear", classes=3).config, upsampler_options={"origin": "corner"})
+    described = json.loads(ExportInfo(config, None, "image", "scores", None, 64, 1).to_json())
     assert described["origin"] == "corner"
     assert [described[name] for name in ("input", "output", "size", "least", "batch")] == [
         "image",

@@ -22,6 +22,8 @@ from offstride.features import FeatureInfo
 from offstride.ops.crop import top_left
 
 Size = tuple[int, int]
+_MEASURED: dict[str, tuple[list[FeatureInfo], int, Size | None]] = {}
+"""What `Backbone._measure` found, by the arguments that it depends on."""
 
 
 class Backbone(nn.Module):
@@ -91,7 +93,10 @@ class Backbone(nn.Module):
         self.in_channels: int = options.get("in_chans", 3)
         self._channels_last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
         self._taps = Taps(self.network, name, taps)
-        tapped, self._multiple, self._only_size = self._measure(features, options)
+        measured = repr((name, own_stride, sorted(options.items()), taps))
+        if measured not in _MEASURED:
+            _MEASURED[measured] = self._measure(features, options)
+        tapped, self._multiple, self._only_size = _MEASURED[measured]
         self.features = (*tapped, *features, *appended)
         config = self.network.pretrained_cfg
         self.mean, self.std = tuple(config["mean"]), tuple(config["std"])
