@@ -11,8 +11,11 @@ PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-
 demo: $(READY)
 	$(BIN)/offstride demo --output runs/demo
 
-test: $(READY) lint
-	$(PYTEST)
+# Type checks run beside the tests: they keep one core busy for a minute.
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright & types=$$!; $(PYTEST); tests=$$?; wait $$types && exit $$tests
 
 # While working on one room: `make quick ROOM=losses`; without a room, all tests that do not take seconds.
 quick: $(READY)
