@@ -107,6 +107,15 @@ def test_there_is_no_room_for_leftovers():
     assert not names & {"utils", "util", "helpers", "common", "misc"}
 
 
+def test_no_two_classes_share_a_name():
+    places = defaultdict(list)
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(SOURCE)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
 def plan() -> str:
     """Floor, room, files and lines of Python of every room, and their sums."""
     sizes: dict[str, list[int]] = defaultdict(list)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offstride.compare import ImageCounts, Scoring, image_choices, percentiles, student_interval
+from offstride.compare import ImageCounts, ScoreNames, image_choices, percentiles, student_interval
 
-SCORING = Scoring(("a", "b", "c"), ("c",), (1,))
+SCORING = ScoreNames(("a", "b", "c"), ("c",), (1,))
 
 
 def counts(images: int, seed: int = 0) -> ImageCounts:
@@ -42,7 +42,7 @@ def test_names_stand_in_the_order_of_the_scores():
     assert SCORING.names == [
         "miou", "boundary_iou", "thin_iou", "pixel_accuracy", "trimap 1", "class a", "class b", "class c"
     ]  # fmt: skip
-    without = Scoring(("a",), (), ())
+    without = ScoreNames(("a",), (), ())
     assert without.names == ["miou", "boundary_iou", "pixel_accuracy", "class a"]
 
 
@@ -89,7 +89,7 @@ def test_the_bootstrap_of_a_mean_has_its_standard_error():
     correct = random.binomial(100, 0.7, (400, 1, 1))
     hundred = np.full_like(correct, 100)
     data = ImageCounts(tuple(map(str, range(400))), (), correct, hundred, hundred, correct[:, 0], hundred[:, 0])
-    scores = Scoring(("a",), (), ()).of(data, image_choices(400, 4000, 1, random))[:, 2]
+    scores = ScoreNames(("a",), (), ()).of(data, image_choices(400, 4000, 1, random))[:, 2]
     assert scores.std() == pytest.approx(np.std(correct / 100) / 20, rel=0.05)
     low, high = percentiles(scores[:, None], 0.95)[:, 0]
     assert (high - low) / scores.std() == pytest.approx(2 * 1.96, rel=0.06)

@@ -3,14 +3,14 @@
 from offstride.compare.comparison import Entry, Resampling, compare, extremes
 from offstride.compare.costs import measure_costs
 from offstride.compare.counts import WIDTHS, ImageCounts, count_images, count_pixels
-from offstride.compare.statistics import Scoring, image_choices, percentiles, student_interval
+from offstride.compare.statistics import ScoreNames, image_choices, percentiles, student_interval
 
 __all__ = [
     "WIDTHS",
     "Entry",
     "ImageCounts",
     "Resampling",
-    "Scoring",
+    "ScoreNames",
     "compare",
     "count_images",
     "count_pixels",

@@ -9,7 +9,7 @@ import numpy as np
 
 from offstride.compare.counts import ImageCounts
 from offstride.compare.statistics import (
-    Scoring,
+    ScoreNames,
     image_choices,
     image_shares,
     percentiles,
@@ -102,7 +102,7 @@ def compare(
     """
     _check(entries, paired)
     first = entries[0].runs[0]
-    scoring = Scoring(classes.names, classes.thin, first.widths)
+    scoring = ScoreNames(classes.names, classes.thin, first.widths)
     random = np.random.default_rng(resampling.seed)
     choices = image_choices(len(first), resampling.resamples, resampling.block, random)
     pairs = run_choices(len(entries[0].runs), resampling.resamples, random)
@@ -140,7 +140,7 @@ def _check(entries: Sequence[Entry], paired: bool) -> None:
                 raise ValueError(f"entries: a run of {entry.name} was scored on other images, widths or classes")
 
 
-def _scored(entry: Entry, drawn: np.ndarray, scoring: Scoring, choices: np.ndarray) -> _Scored:
+def _scored(entry: Entry, drawn: np.ndarray, scoring: ScoreNames, choices: np.ndarray) -> _Scored:
     """From `(R, S)` choices of runs and `(R, N)` of images."""
     whole = np.ones((1, choices.shape[1]))
     observed = np.concatenate([scoring.of(run, whole) for run in entry.runs])
@@ -171,7 +171,7 @@ def _differences(
 
 
 def _described(
-    entry: Entry, own: _Scored, scoring: Scoring, differences: Mapping[str, dict[str, Any]], baseline: Entry
+    entry: Entry, own: _Scored, scoring: ScoreNames, differences: Mapping[str, dict[str, Any]], baseline: Entry
 ) -> dict[str, Any]:
     figures = {
         name: {**_moments(values.mean(), values), "difference": differences.get(name)}

@@ -19,7 +19,7 @@ from offstride.compare.counts import ImageCounts
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoreNames:
     """Names of the scores that follow from counts, in order.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from offstride.data import STREETS, SampleSet, Streets
 from offstride.evaluate import evaluate
-from offstride.experiments.demo_report import Contestant, demo_report
+from offstride.experiments.demo_report import DemoModel, demo_report
 from offstride.experiments.store import LAST, Progress, no_progress
 from offstride.files import write_text
 from offstride.losses import LossConfig
@@ -27,7 +27,7 @@ BASELINE = Recipe(
 """Settings of both models."""
 
 
-def run_demo(output: Path, *, steps: int, seed: int = 0, progress: Progress = no_progress) -> list[Contestant]:
+def run_demo(output: Path, *, steps: int, seed: int = 0, progress: Progress = no_progress) -> list[DemoModel]:
     """Train both models, evaluate them, and write `report.html` and `scores.json`.
 
     Args:
@@ -56,11 +56,11 @@ def run_demo(output: Path, *, steps: int, seed: int = 0, progress: Progress = no
     return contestants
 
 
-def _contest(name: str, recipe: Recipe, directory: Path, test: SampleSet, progress: Progress) -> Contestant:
+def _contest(name: str, recipe: Recipe, directory: Path, test: SampleSet, progress: Progress) -> DemoModel:
     """Train and evaluate one model."""
     fit(recipe, directory, resume=True, title=name)
     model = Segmenter.load(directory / LAST)
     with progress(f"evaluating {name}") as report:
         evaluation = evaluate(model, test, progress=report)
     history = {part: read_history(directory / f"{part}.csv") for part in ("train", "validation")}
-    return Contestant(name, model, evaluation, history)
+    return DemoModel(name, model, evaluation, history)

@@ -31,7 +31,7 @@ EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Contestant:
+class DemoModel:
     """A trained model, its scores and its learning curves.
 
     Attributes:
@@ -69,7 +69,7 @@ DETAIL = (48, 64)
 """Height and width of the part of a scene that is magnified."""
 
 
-def demo_report(contestants: Sequence[Contestant], recipe: Recipe, dataset: SampleSet) -> Report:
+def demo_report(contestants: Sequence[DemoModel], recipe: Recipe, dataset: SampleSet) -> Report:
     """The page for a bilinear and a location-aware model, in this order, tested on the scenes of a data set."""
     tests, schedule = [contestant.evaluation for contestant in contestants], recipe.schedule
     height, width = recipe.data.size
@@ -119,7 +119,7 @@ def _millions(model: Segmenter) -> float:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
-def _lines(contestants: Sequence[Contestant], part: str, column: str) -> dict[str, list[tuple[float, float]]]:
+def _lines(contestants: Sequence[DemoModel], part: str, column: str) -> dict[str, list[tuple[float, float]]]:
     return {it.name: [(row["step"], row[column]) for row in it.history[part]] for it in contestants}
 
 
@@ -140,7 +140,7 @@ class SceneView:
     offsets: Offsets
 
     @classmethod
-    def of(cls, contestants: Sequence[Contestant], sample: Sample) -> "SceneView":
+    def of(cls, contestants: Sequence[DemoModel], sample: Sample) -> "SceneView":
         """Run both models on a scene."""
         pixels, label = sample.image.permute(1, 2, 0).contiguous().numpy(), sample.label.numpy()
         bilinear, lau = (decode_image(it.model, pixels, label) for it in contestants)

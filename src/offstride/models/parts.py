@@ -57,7 +57,7 @@ def build_upsampler(name: str, known: Mapping[str, Any], options: Mapping[str, A
     return _build("upsampler", UPSAMPLERS[name], known, options)
 
 
-class Parts(NamedTuple):
+class ModelParts(NamedTuple):
     """The parts of a `Segmenter`, and its completed configuration."""
 
     backbone: Backbone
@@ -68,7 +68,7 @@ class Parts(NamedTuple):
     config: ModelConfig
 
 
-def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> Parts:
+def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> ModelParts:
     """Build all parts.
 
     Args:
@@ -103,7 +103,7 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> P
         auxiliaries[config.auxiliary.replace(".", "_")] = auxiliary
     # The upsampler comes last: models that differ only in it start from the same weights under the same seed.
     upsampler = build_upsampler(config.upsampler, known, config.upsampler_options)
-    return Parts(backbone, head, classifier, upsampler, auxiliaries, config)
+    return ModelParts(backbone, head, classifier, upsampler, auxiliaries, config)
 
 
 def _build_head(config: ModelConfig, backbone: Backbone) -> Head:

@@ -18,7 +18,7 @@ class Outputs(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-class Difference(NamedTuple):
+class OutputDifference(NamedTuple):
     """Largest difference between two outputs, and whether all are rounding."""
 
     largest: float
@@ -35,7 +35,7 @@ def outputs(model: nn.Module, images: Tensor, coarse: bool) -> Outputs:
     return Outputs(type(output), tensors)
 
 
-def compare(expected: Outputs, actual: Outputs) -> Difference:
+def compare(expected: Outputs, actual: Outputs) -> OutputDifference:
     """The difference of values.
 
     Raises:
@@ -47,16 +47,16 @@ def compare(expected: Outputs, actual: Outputs) -> Difference:
     if shapes[0] != shapes[1]:
         raise ValueError(f"returns {shapes[0]}, and {shapes[1]} without its interpolation")
     differences = [_difference(tensor, actual.tensors[name]) for name, tensor in expected.tensors.items()]
-    return Difference(max(one.largest for one in differences), all(one.rounding for one in differences))
+    return OutputDifference(max(one.largest for one in differences), all(one.rounding for one in differences))
 
 
-def _difference(expected: Tensor, actual: Tensor) -> Difference:
+def _difference(expected: Tensor, actual: Tensor) -> OutputDifference:
     """Rounding is relative to the precision of the type and to the spread of values: a large constant hides nothing."""
     expected, actual, eps = expected.double(), actual.double(), torch.finfo(expected.dtype).eps
     spread = (expected - expected.mean(tuple(range(2, expected.ndim)), keepdim=True)).abs().max()
     largest = (expected - actual).abs().max()
     allowed = 1e-4 * spread + 4 * eps * expected.abs().max()
-    return Difference(float(largest), bool(largest <= allowed))
+    return OutputDifference(float(largest), bool(largest <= allowed))
 
 
 def _tensors(output: Any, name: str) -> Iterator[tuple[str, Tensor]]:

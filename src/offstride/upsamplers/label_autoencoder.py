@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offstride.field import SubpixelField
 from offstride.ops import IGNORE_INDEX
-from offstride.ops.label_basis import LabelCovariance, Parts, Report, project_windows
+from offstride.ops.label_basis import LabelCovariance, Report, WindowParts, project_windows
 from offstride.upsamplers.base import check_positive
 from offstride.upsamplers.label_basis import check_codes, read_tensors, window_pixels, write_tensors
 
@@ -106,7 +106,7 @@ class LabelAutoencoder(nn.Module):
 
 
 def fit_label_autoencoder(
-    windows: Parts | LabelCovariance,
+    windows: WindowParts | LabelCovariance,
     *,
     channels: int,
     hidden: int = 256,

@@ -21,8 +21,8 @@ from offstride.ops import IGNORE_INDEX
 from offstride.ops.label_basis import (
     LabelCovariance,
     LabelWindows,
-    Parts,
     Report,
+    WindowParts,
     check_labels,
     descend,
     label_windows,
@@ -235,7 +235,7 @@ def encode_label_maps(
 
 
 def fit_label_windows(
-    windows: Parts | LabelCovariance,
+    windows: WindowParts | LabelCovariance,
     *,
     channels: int,
     method: Method = "pca",

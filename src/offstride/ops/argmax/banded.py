@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from offstride.ops.cross_entropy.banded.tiled import Band, Reading
+from offstride.ops.cross_entropy.banded.tiled import Reading, RowBand
 from offstride.ops.cross_entropy.banded.upsampling import Rows, Upsampling
 from offstride.ops.grid import Origin, coordinate_dtype
 from offstride.ops.labels import is_valid, label_dtype
@@ -95,7 +95,7 @@ def _phase_planes(rows: Rows) -> Iterator[Tensor]:
         yield out
 
 
-def _read(reading: Reading, band: Band) -> tuple[Tensor, Tensor | None]:
+def _read(reading: Reading, band: RowBand) -> tuple[Tensor, Tensor | None]:
     """`(n, C, R, W)` scores of a band, and which pixels have NaN offsets, see `Reading.at`."""
     reader, inside, lost = reading.at(band)
     return reader.read().unflatten(0, inside.shape[:2]).flatten(1, 2), lost

@@ -2,7 +2,7 @@
 2019, §3.1, Eqs. 2 and 3).
 """
 
-from offstride.ops.label_basis.covariance import LabelCovariance, Parts, Report
+from offstride.ops.label_basis.covariance import LabelCovariance, Report, WindowParts
 from offstride.ops.label_basis.descent import descend
 from offstride.ops.label_basis.eigen import Eigenpairs, leading_eigenpairs
 from offstride.ops.label_basis.windows import (
@@ -18,8 +18,8 @@ __all__ = [
     "Eigenpairs",
     "LabelCovariance",
     "LabelWindows",
-    "Parts",
     "Report",
+    "WindowParts",
     "check_labels",
     "descend",
     "label_windows",

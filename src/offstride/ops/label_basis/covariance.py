@@ -23,7 +23,7 @@ _RUNS_KEPT = 2**24  # the matrices of so many runs (48 bytes each) are kept from
 Report = Callable[[int, int], None]
 
 
-class Parts(Protocol):
+class WindowParts(Protocol):
     """Windows in parts; indexing may read a part from a file."""
 
     def __len__(self) -> int: ...
@@ -49,7 +49,7 @@ class LabelCovariance:
         ValueError: If there are no windows.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: WindowParts) -> None:
         if not len(parts):
             raise ValueError("label maps: expected at least one, got none")
         self._parts = _gathered(parts)
@@ -159,7 +159,7 @@ def _cumulative(columns: Tensor, pixels: int) -> Tensor:
     return columns.view(pixels, -1, columns.shape[1]).cumsum(0).flatten(0, 1)
 
 
-def _gathered(parts: Parts) -> Parts:
+def _gathered(parts: WindowParts) -> WindowParts:
     """One part where they are few enough to be kept, else the parts as they are."""
     kept, runs = [], 0
     for index in range(len(parts)):

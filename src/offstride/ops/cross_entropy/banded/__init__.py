@@ -78,7 +78,7 @@ def pixels_backward(
         return gradient if gradient is None else gradient.to(scores.dtype), None
     reading, criterion = _reading(scores, offsets, options)
 
-    def judge(band: tiled.Band, losses: Tensor) -> tiled.Judgement:
+    def judge(band: tiled.RowBand, losses: Tensor) -> tiled.Judgement:
         return tiled.Judgement(grad[band.images, band.rows].to(reading.dtype))
 
     return tiled.total_loss(reading, labels, criterion, judge, grad.new_ones(2), strength=0.0, gradient=True)[1:]

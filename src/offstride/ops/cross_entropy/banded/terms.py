@@ -8,13 +8,13 @@ from torch import Tensor
 
 from offstride.ops.cross_entropy.banded.criterion import Criterion
 from offstride.ops.cross_entropy.banded.phase import pixel_losses as undisplaced_losses
-from offstride.ops.cross_entropy.banded.tiled import Band, Judge, Judgement, Reading
+from offstride.ops.cross_entropy.banded.tiled import Judge, Judgement, Reading, RowBand
 from offstride.ops.cross_entropy.banded.upsampling import Upsampling
 from offstride.ops.labels import is_valid
 from offstride.ops.location import Ties, best_displacement, coarse_losses, corner_candidates, unimproved
 
 
-def no_judge(band: Band, losses: Tensor) -> Judgement:
+def no_judge(band: RowBand, losses: Tensor) -> Judgement:
     """Plain cross-entropy."""
     return Judgement()
 
@@ -26,7 +26,7 @@ def guided_judge(reading: Reading, labels: Tensor, criterion: Criterion, penalty
     upsampling = Upsampling(reading.scores.to(reading.dtype), (labels.shape[1], labels.shape[2]), reading.origin)
     plain = undisplaced_losses(upsampling, labels, criterion)
 
-    def judge(band: Band, losses: Tensor) -> Judgement:
+    def judge(band: RowBand, losses: Tensor) -> Judgement:
         costly = unimproved(losses, plain[band.images, band.rows], ties)
         return Judgement(_weights(costly, losses, penalty))
 
@@ -41,7 +41,7 @@ def regression_judge(reading: Reading, labels: Tensor, criterion: Criterion, pen
         reading.scores.to(reading.dtype), weight=criterion.weight, label_smoothing=criterion.smoothing
     )
 
-    def judge(band: Band, losses: Tensor) -> Judgement:
+    def judge(band: RowBand, losses: Tensor) -> Judgement:
         candidates = corner_candidates(
             table[band.images],
             labels[band.images],

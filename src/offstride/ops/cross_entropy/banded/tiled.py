@@ -38,14 +38,14 @@ class Judgement(NamedTuple):
     drift: Tensor | None = None
 
 
-class Band(NamedTuple):
+class RowBand(NamedTuple):
     """A part of the work: some images and some fine rows."""
 
     images: slice
     rows: slice
 
 
-Judge = Callable[[Band, Tensor], Judgement]
+Judge = Callable[[RowBand, Tensor], Judgement]
 """Judges the `(n, R, W)` losses of a band."""
 
 
@@ -87,7 +87,7 @@ class Reading:
         """Whether an offset may be NaN; looked at on a CPU only, elsewhere that would wait for the device."""
         return self.offsets.device.type != "cpu" or bool(self.offsets.isnan().any())
 
-    def bands(self) -> Iterator[Band]:
+    def bands(self) -> Iterator[RowBand]:
         """Cut the work into bands of `BAND_BYTES`, but of one row at least."""
         (B, C), (H, W) = self.scores.shape[:2], self.offsets.shape[2:]
         pixels = BAND_BYTES.get(self.scores.device.type, DEFAULT_BAND_BYTES) // (self.dtype.itemsize * C)
@@ -95,13 +95,13 @@ class Reading:
         images = max(1, rows // H)
         for image in range(0, B, images):
             for row in range(0, H, rows):
-                yield Band(slice(image, min(image + images, B)), slice(row, min(row + rows, H)))
+                yield RowBand(slice(image, min(image + images, B)), slice(row, min(row + rows, H)))
 
-    def displacements(self, band: Band) -> Tensor:
+    def displacements(self, band: RowBand) -> Tensor:
         """`(n, 2M, R, W)` offsets of a band in the type of the computation."""
         return self.moves[band.images, :, band.rows].to(self.dtype)
 
-    def at(self, band: Band) -> tuple[Reader, Tensor, Tensor | None]:
+    def at(self, band: RowBand) -> tuple[Reader, Tensor, Tensor | None]:
         """What reads a band.
 
         Returns:
@@ -138,7 +138,7 @@ def total_loss(
     maps = reading.maps[0]
     gradients = (maps.new_gradient(), torch.empty_like(reading.offsets)) if gradient else None
 
-    def band_loss(band: Band) -> Tensor:
+    def band_loss(band: RowBand) -> Tensor:
         """A function of its own, so that a band is forgotten before the next is rendered; its gradients are added."""
         scores = BandScores(reading, band, labels, criterion)
         judgement = judge(band, scores.losses)
@@ -182,7 +182,7 @@ class BandScores:
         losses: `(n, R, W)` losses, 0 where a pixel does not count.
     """
 
-    def __init__(self, reading: Reading, band: Band, labels: Tensor, criterion: Criterion) -> None:
+    def __init__(self, reading: Reading, band: RowBand, labels: Tensor, criterion: Criterion) -> None:
         self.reader, self.inside, lost = reading.at(band)
         self.criterion = criterion
         self.targets = criterion.targets(labels[band.images, None, band.rows], reading.dtype)

@@ -108,7 +108,7 @@ def _look_up(values: Tensor, classes: Tensor | None, label: Tensor | None, t: in
         torch.gather(values, 1, classes[:, t : t + 1], out=label[:, t : t + 1])
 
 
-class Band(NamedTuple):
+class PhaseBand(NamedTuple):
     """A part of the work: some images and, along y, some phases of some cells. Its rows are phases × cells."""
 
     images: slice
@@ -149,7 +149,7 @@ class Upsampling:
         y, x = self.tables
         return F.pad(values, (x.before, 1, y.before, 1), mode="replicate"), narrow
 
-    def bands(self, numbers: int | None = None) -> Iterator[Band]:
+    def bands(self, numbers: int | None = None) -> Iterator[PhaseBand]:
         """Cut the work into bands of equal size: rows of cells, all of them, several phases, several images; by default
         of at most `PHASE_NUMBERS`.
         """
@@ -160,9 +160,9 @@ class Upsampling:
         room = numbers // (C * N)
         for images in _parts(B, room // (phases * cells)):
             for some in _parts(phases, room // cells):
-                yield from (Band(images, some, rows) for rows in _parts(cells, room))
+                yield from (PhaseBand(images, some, rows) for rows in _parts(cells, room))
 
-    def rows(self, band: Band) -> Rows:
+    def rows(self, band: PhaseBand) -> Rows:
         """Interpolate along y."""
         values, narrow = self.coarse
         lower = slice(band.cells.start + 1, band.cells.stop + 1)
@@ -170,7 +170,7 @@ class Upsampling:
         scores = torch.lerp(top, bottom, self._fraction(band)).flatten(2, 3)
         return Rows(scores, self.x.fraction, self.x.step, narrow)
 
-    def add_rows(self, gradient: Tensor, total: Tensor, band: Band) -> None:
+    def add_rows(self, gradient: Tensor, total: Tensor, band: PhaseBand) -> None:
         """Transpose of `rows`: add a `(n, C, R, N + 1)` gradient to a `total` shaped like the padded scores."""
         fraction = self._fraction(band)
         gradient = gradient.unflatten(2, fraction.shape[:2])
@@ -187,18 +187,18 @@ class Upsampling:
             gradient = gradient.narrow(axis, cells.before, gradient.shape[axis] - 1 - cells.before)
         return gradient.contiguous()
 
-    def present(self, band: Band) -> Tensor:
+    def present(self, band: PhaseBand) -> Tensor:
         """`(P, R, N)` which of a band's pixels exist."""
         rows = self.y.present[band.phases, band.cells].flatten()[:, None]
         return rows & self.x.present[:, None]
 
-    def pick(self, pixels: Tensor, band: Band) -> Tensor:
+    def pick(self, pixels: Tensor, band: PhaseBand) -> Tensor:
         """Sort a `(B, H, W)` map of pixels like the scores of a band: `(n, P, R, N)`."""
         rows = self.y.fine[band.phases, band.cells].flatten()
         picked = pixels[band.images].index_select(1, rows).index_select(2, self.x.fine.flatten())
         return picked.unflatten(2, self.x.fine.shape).transpose(1, 2).contiguous()
 
-    def put(self, values: Tensor, pixels: Tensor, band: Band) -> None:
+    def put(self, values: Tensor, pixels: Tensor, band: PhaseBand) -> None:
         """Inverse of `pick`: write a band's `(n, P, R, N)` values into a `(B, H, W)` map."""
         columns = self.tables[1].position().to(values.device)
         sorted_values = values.transpose(1, 2).flatten(2).index_select(2, columns)
@@ -206,7 +206,7 @@ class Upsampling:
         sorted_values = sorted_values.index_select(1, present.nonzero()[:, 0].to(values.device))
         pixels[band.images].index_copy_(1, fine[present].to(values.device), sorted_values)
 
-    def _fraction(self, band: Band) -> Tensor:
+    def _fraction(self, band: PhaseBand) -> Tensor:
         """`(phases, cells, 1)` places of the rows in their cells."""
         return self.y.fraction[band.phases, band.cells, None]
 
