@@ -135,3 +135,11 @@ def test_a_plain_protocol_keeps_the_field():
     assert field.values.shape == (1, 5, 10, 12)
     assert torch.equal(argmax(field), argmax(predict_whole(predict, image)))
     assert str(InferenceProtocol()) == ""
+
+
+@pytest.mark.parametrize("options", [{"window": (12, 12)}, {"flip": True}, {"base": 30}, {"scales": (0.5,)}])
+def test_each_option_alone_is_followed(options):
+    predict, image = Crooked(), torch.randn(1, 3, 20, 24)
+    scores = InferenceProtocol(**options).field(predict, image).dense()
+    assert torch.equal(scores, predict_averaged(predict, image, **{"scales": (1.0,), **options}).dense())
+    assert not torch.allclose(scores, predict_whole(predict, image).dense().softmax(1), atol=1e-3)
