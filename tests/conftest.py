@@ -1,5 +1,9 @@
 """What all tests share."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of processes that tests start; before torch reads it
+
 import pytest
 import torch
 

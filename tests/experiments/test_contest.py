@@ -53,6 +53,24 @@ def test_all_methods_of_a_seed_start_from_the_same_weights(tmp_path):
             assert torch.equal(first["classifier.weight"], state["classifier.weight"]), name
 
 
+def test_the_best_or_the_last_model_is_scored(tmp_path):
+    """Both label every pixel alike, but not as the other does."""
+    recipe = tmp_path / "shared.yaml"
+    recipe.write_text(SHARED)
+    made = contest(recipe, tmp_path, ["bilinear"])
+    variant = made.variants[0]
+    stage = made.stages(variant, 0)[-1]
+    model = build_model(stage, build_split(stage.data, "train").classes)
+    made.directory(variant, 0).mkdir(parents=True)
+    torch.nn.init.zeros_(model.classifier.weight)
+    for label, checkpoint in enumerate(("last", "best")):
+        model.classifier.bias.data = torch.eye(9)[label]
+        model.save(made.directory(variant, 0) / f"{checkpoint}.safetensors")
+    for label, checkpoint in enumerate(("last", "best")):
+        predicted = replace(made, checkpoint=checkpoint).counts(variant, 0).predicted[:, 0].sum(0)
+        assert predicted[label] == predicted.sum() > 0
+
+
 def test_upsamplers_by_name_and_by_file(tmp_path):
     assert read_variant("cascaded_lau").changes["model"]["upsampler"] == "cascaded_lau"
     path = tmp_path / "wide.yaml"
