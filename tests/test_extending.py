@@ -24,6 +24,8 @@ from offstride.train.optimizer import parameter_groups
 from offstride.upsamplers import UPSAMPLERS, Upsampler
 from offstride.upsamplers.render import render
 
+pytestmark = pytest.mark.slow
+
 # From here to the next line of this kind: what the file of a new upsampler holds.
 
 

@@ -11,6 +11,8 @@ import pytest
 
 import offstride
 
+pytestmark = pytest.mark.slow
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 NAMES = {
     "LogitField",

@@ -10,6 +10,8 @@ from offstride.cli import evaluate, finetune_upsampling, predict, train
 from offstride.cli.main import COMMANDS
 from offstride.train.reading import parse_stages, split_arguments, split_settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict}
 TEXT = (ROOT / "README.md").read_text()

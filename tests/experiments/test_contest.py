@@ -15,6 +15,8 @@ from offstride.inference import InferenceProtocol
 from offstride.models.parts import UPSAMPLERS
 from offstride.train import build_model, build_split
 
+pytestmark = pytest.mark.slow
+
 SHARED = "data: {name: streets}\nmodel: {head_options: {channels: 16}}\noptimizer: {name: adamw}\n"
 SMALL = {
     "data.count": "6",

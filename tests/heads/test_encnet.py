@@ -7,6 +7,8 @@ from torch import nn
 from offstride.features import FeatureInfo
 from offstride.heads import EncNetHead, FCNHead
 
+pytestmark = pytest.mark.slow
+
 FEATURES = [FeatureInfo(3, 4, "c2"), FeatureInfo(5, 8, "c3"), FeatureInfo(7, 16, "c4"), FeatureInfo(8, 16, "c5")]
 
 

@@ -20,6 +20,8 @@ from offstride.ops.argmax import (
     upsample_confusion,
 )
 
+pytestmark = pytest.mark.slow
+
 ORIGINS = ("center", "corner", "aligned")
 IMPLS = ("reference", "banded", "cpu")
 SIZES = (

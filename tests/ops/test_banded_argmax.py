@@ -11,6 +11,8 @@ from torch.utils._pytree import tree_leaves
 from offstride.ops.argmax import banded
 from offstride.ops.cross_entropy.banded import reader, tiled, upsampling
 
+pytestmark = pytest.mark.slow
+
 
 def size_of(labels):
     return labels.shape[1], labels.shape[2]

@@ -17,6 +17,8 @@ from offstride.ops.cross_entropy.banded.cells import sort_into_cells
 from offstride.ops.cross_entropy.options import NO_TERMS
 from offstride.ops.sample import located_sample
 
+pytestmark = pytest.mark.slow
+
 PLACES = [
     {},
     {"guided": 0.3},

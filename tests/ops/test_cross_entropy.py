@@ -8,6 +8,8 @@ from dense import Options, case, class_weights, dense_located
 from offstride.ops import located_cross_entropy, native, upsample_cross_entropy
 from offstride.ops.cross_entropy import operators
 
+pytestmark = pytest.mark.slow
+
 IMPLS = ["reference", "banded", *(["cpu"] if native.library() is not None else []), "auto"]
 every_impl = pytest.mark.parametrize("impl", IMPLS)
 EPS = torch.finfo(torch.float32).eps

@@ -10,6 +10,8 @@ from offstride.models import Segmenter
 from offstride.train import ModelRecipe, build_model, build_split, fit, read_history
 from offstride.upsamplers import fit_label_basis
 
+pytestmark = pytest.mark.slow
+
 MODEL = {
     "head": "dupsampling_decoder",
     "head_options": {"channels": 16},

@@ -17,6 +17,8 @@ from offstride.train.reading import (
     split_settings,
 )
 
+pytestmark = pytest.mark.slow
+
 FIRST = {"model": {"backbone": "test_resnet", "head_options": {"channels": 8}}, "schedule": {"steps": 2}}
 
 
