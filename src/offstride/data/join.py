@@ -1,5 +1,6 @@
 """Datasets whose samples are those of others, such as several splits one after another."""
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -15,7 +16,7 @@ from offstride.data.layout import abridged
 from offstride.data.sample import Sample, SampleSet, sample_name
 
 
-class DatasetView(Dataset[Sample]):
+class DatasetView(Dataset[Sample], ABC):
     """Samples of other datasets of the same classes; a subclass defines the length and `_place`."""
 
     def __init__(self, parts: Sequence[SampleSet]) -> None:
@@ -32,8 +33,8 @@ class DatasetView(Dataset[Sample]):
         places = map(self._place, range(len(self)))
         return tuple(sample_name(self._parts[part], place) for part, place in places)
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
         part, place = self._place(index)
@@ -55,9 +56,9 @@ class DatasetView(Dataset[Sample]):
         part, place = self._place(index)
         return (self._maps[part].stamp(place),)
 
+    @abstractmethod
     def _place(self, index: int) -> tuple[int, int]:
         """The number of a part, and the index of the sample in it."""
-        raise NotImplementedError
 
 
 class Joined(DatasetView):
