@@ -4,8 +4,8 @@ import torch
 from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
 from offstride.data.catalog import CAMVID, STREETS
+from offstride.data.drawn.streets import Streets
 from offstride.data.files import FolderDataset
-from offstride.data.streets import Streets
 
 
 def test_folders(tree):

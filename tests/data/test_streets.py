@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offstride.data.catalog import STREETS
-from offstride.data.streets import Streets, kinds, noise
-from offstride.data.streets.canvas import Canvas, polygon_coverage
-from offstride.data.streets.chance import pick
-from offstride.data.streets.develop import develop
-from offstride.data.streets.scene import draw_scene, paint_scene
+from offstride.data.drawn import noise
+from offstride.data.drawn.canvas import Canvas, polygon_coverage
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.develop import develop
+from offstride.data.drawn.streets import Streets, kinds
+from offstride.data.drawn.streets.scene import draw_scene, paint_scene
 
 SIZE = (96, 128)
 

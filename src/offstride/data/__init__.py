@@ -3,8 +3,9 @@
 from offstride.data.audit import audit_dataset, audit_folder
 from offstride.data.build import build_dataset
 from offstride.data.camvid import CamVid
-from offstride.data.catalog import CAMVID, STREETS, ClassSet, voc_colors
+from offstride.data.catalog import CAMVID, SEGMENTS, STREETS, ClassSet, voc_colors
 from offstride.data.decode import read_image, read_mask
+from offstride.data.drawn import Segments, Streets
 from offstride.data.files import FileDataset, FolderDataset
 from offstride.data.findings import Audit, SplitAudit
 from offstride.data.image_windows import ImageWindows
@@ -19,7 +20,6 @@ from offstride.data.shard_writer import write_shards
 from offstride.data.shards import ShardedDataset
 from offstride.data.sources import Picture, find_images, listed_images, open_pixels
 from offstride.data.stream import SampleStream, TrainingSet, derive_seed
-from offstride.data.streets import Streets
 from offstride.data.transforms import EvalTransform, TrainTransform
 from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, normalize
 
@@ -29,6 +29,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "OFFICIAL",
+    "SEGMENTS",
     "STREETS",
     "Audit",
     "CamVid",
@@ -46,6 +47,7 @@ __all__ = [
     "Sample",
     "SampleSet",
     "SampleStream",
+    "Segments",
     "ShardedDataset",
     "SplitAudit",
     "Streets",

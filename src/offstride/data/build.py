@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from offstride.data.camvid import CamVid
-from offstride.data.catalog import CAMVID, STREETS, ClassSet
+from offstride.data.catalog import CAMVID, ClassSet
+from offstride.data.drawn import SPLITS, DrawnScenes, Segments, Streets
 from offstride.data.files import FolderDataset
 from offstride.data.join import Joined
 from offstride.data.registry import OFFICIAL
 from offstride.data.sample import SampleSet
 from offstride.data.shards import ShardedDataset
-from offstride.data.streets import SPLITS, Streets
 
 
 class Source(NamedTuple):
@@ -28,12 +28,14 @@ class Source(NamedTuple):
     joins: Mapping[str, str] = {}
 
 
+DRAWN: dict[str, type[DrawnScenes]] = {"segments": Segments, "streets": Streets}
+
 DATASETS: dict[str, Source] = {
     "folder": Source(FolderDataset),
     "camvid": Source(CamVid, CAMVID),
     "shards": Source(ShardedDataset),
     **{name: Source(official.open, official.classes, official.joins) for name, official in OFFICIAL.items()},
-    "streets": Source(None, STREETS),
+    **{name: Source(None, kind.classes) for name, kind in DRAWN.items()},
 }
 """The data sets of recipes and commands by name; a new data set is one more line."""
 
@@ -53,12 +55,12 @@ def build_dataset(
         name: `"folder"`, `"camvid"` and `"shards"` are read from `root`, see `FolderDataset`, `CamVid` and
             `ShardedDataset`; so are the published ones, in the folders that their archives unpack to: `"voc2012"`,
             `"pascal_context59"`, `"pascal_context60"`, `"ade20k"`, `"cityscapes"`, `"coco_stuff10k"`,
-            `"coco_stuff164k"`, `"coco_voc"`; `"streets"` is drawn, see `Streets`.
+            `"coco_stuff164k"`, `"coco_voc"`; `"segments"` and `"streets"` are drawn, see `Segments` and `Streets`.
         split: `"train"`, `"val"`, `"test"` or another split of this dataset; `+` joins several splits. For `"folder"`
             any that exists, or None where there are none.
-        root: Folder of the files; not for `"streets"`.
-        count: Number of drawn scenes, by default 2000 for `"train"` and 200 otherwise; only for `"streets"`.
-        size: (height, width) of drawn scenes, by default (192, 256); only for `"streets"`.
+        root: Folder of the files; not for drawn ones.
+        count: Number of drawn scenes, by default 2000 for `"train"` and 200 otherwise; only for drawn ones.
+        size: (height, width) of drawn scenes, by default (192, 256); only for drawn ones.
         seed: Of the drawn scenes; files do not depend on it.
 
     Raises:
@@ -82,11 +84,11 @@ def build_dataset(
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
-def _draw(name: str, split: str | None, count: int | None, size: tuple[int, int], seed: int) -> Streets:
+def _draw(name: str, split: str | None, count: int | None, size: tuple[int, int], seed: int) -> DrawnScenes:
     if split not in SPLITS:
         raise ValueError(f"split: expected one of {SPLITS} for {name!r}, got {split!r}")
     default = 2000 if split == "train" else 200
-    return Streets(default if count is None else count, size, seed, split)
+    return DRAWN[name](default if count is None else count, size, seed, split)
 
 
 def _refuse(name: str, **arguments: object) -> None:

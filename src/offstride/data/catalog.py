@@ -224,3 +224,6 @@ hang on such poles. Pedestrians and cyclists are small, but compact.
 
 STREETS = bundled_classes("streets")
 """The rendered street scenes of `offstride.data.Streets`."""
+
+SEGMENTS = ClassSet(tuple(f"segment {number}" for number in range(40)))
+"""The numbers of segments of `offstride.data.Segments`, in the order of painting."""

@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 from torch import Tensor
 
+from offstride.data.drawn.streets import Streets
 from offstride.data.sample import LabelSource, SampleSet
-from offstride.data.streets import Streets
 
 
 class LabelMaps:

@@ -15,6 +15,7 @@ from offstride.upsamplers.pixel_shuffle import PixelShuffle
 from offstride.upsamplers.residual import Residual
 from offstride.upsamplers.sapa import SAPA
 from offstride.upsamplers.transposed import TransposedConvolution
+from offstride.upsamplers.universal import UniversalLaU
 
 UPSAMPLERS: dict[str, type[Upsampler]] = {
     "bilinear": Bilinear,
@@ -29,6 +30,7 @@ UPSAMPLERS: dict[str, type[Upsampler]] = {
     "residual": Residual,
     "sapa": SAPA,
     "transposed": TransposedConvolution,
+    "universal": UniversalLaU,
 }
 """Upsamplers by the name that a configuration gives them: a new one is registered here, and nowhere else."""
 
@@ -48,6 +50,7 @@ __all__ = [
     "PixelShuffle",
     "Residual",
     "TransposedConvolution",
+    "UniversalLaU",
     "Upsampler",
     "fit_label_autoencoder",
     "fit_label_basis",

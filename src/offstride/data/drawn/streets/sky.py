@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets import noise
-from offstride.data.streets.canvas import share
-from offstride.data.streets.colour import grey, rgb
-from offstride.data.streets.kinds import BUILDING, SKY, TREE
-from offstride.data.streets.noise import Plane
-from offstride.data.streets.view import View
+from offstride.data.drawn import noise
+from offstride.data.drawn.canvas import share
+from offstride.data.drawn.colour import grey, rgb
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.kinds import BUILDING, SKY, TREE
+from offstride.data.drawn.streets.view import View
 
 FAR = 40
 """Metres from the end of the street to the far roofs."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offstride.data.streets.colour import Colour
-from offstride.data.streets.noise import Plane
+from offstride.data.drawn.colour import Colour
+from offstride.data.drawn.noise import Plane
 
 Point = tuple[float, float]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets.canvas import Canvas, Point
-from offstride.data.streets.colour import Colour
-from offstride.data.streets.light import Light
-from offstride.data.streets.noise import Plane
+from offstride.data.drawn.canvas import Canvas, Point
+from offstride.data.drawn.colour import Colour
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.light import Light
 
 NEAREST = 0.6
 """Depth in metres at which surfaces that run past the camera are cut."""

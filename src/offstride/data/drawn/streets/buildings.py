@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets import noise
-from offstride.data.streets.canvas import Area
-from offstride.data.streets.colour import Colour, draw_hsv, grey
-from offstride.data.streets.facades import Facade, Sight, Style, draw_facade, wall_colour
-from offstride.data.streets.ground import part
-from offstride.data.streets.kinds import BUILDING
-from offstride.data.streets.view import NEAREST, View
+from offstride.data.drawn import noise
+from offstride.data.drawn.canvas import Area
+from offstride.data.drawn.colour import Colour, draw_hsv, grey
+from offstride.data.drawn.streets.facades import Facade, Sight, Style, draw_facade, wall_colour
+from offstride.data.drawn.streets.ground import part
+from offstride.data.drawn.streets.kinds import BUILDING
+from offstride.data.drawn.streets.view import NEAREST, View
 
 OVERHANG = 0.35
 """Metres by which a roof stands out over the front."""

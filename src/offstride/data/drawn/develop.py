@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from offstride.data.streets.canvas import Colour
+from offstride.data.drawn.canvas import Colour
 
 
 def develop(light: Colour, rng: np.random.Generator) -> NDArray[np.uint8]:

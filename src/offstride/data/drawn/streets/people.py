@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offstride.data.streets.canvas import Paint, Point
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, draw_hsv, grey, rgb
-from offstride.data.streets.ground import Shadow, cast
-from offstride.data.streets.kinds import PERSON
-from offstride.data.streets.light import Light
-from offstride.data.streets.view import View
+from offstride.data.drawn.canvas import Paint, Point
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, draw_hsv, grey, rgb
+from offstride.data.drawn.streets.ground import Shadow, cast
+from offstride.data.drawn.streets.kinds import PERSON
+from offstride.data.drawn.streets.light import Light
+from offstride.data.drawn.streets.view import View
 
 SMALL, LARGE = 20, 40
 """Heights in pixels: below the first, people have no arms, from the second on, knees, shoes and hands."""

@@ -1,37 +1,37 @@
-"""Streets: procedural street scenes with exact label maps, for demonstrations and tests that need no download."""
+"""Data sets whose samples are drawn when they are read."""
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from offstride.data.catalog import STREETS
+from offstride.data.catalog import ClassSet
+from offstride.data.drawn.canvas import Canvas
+from offstride.data.drawn.develop import develop
 from offstride.data.sample import Sample
-from offstride.data.streets.canvas import Canvas
-from offstride.data.streets.develop import develop
-from offstride.data.streets.scene import draw_scene, paint_scene
-
-__all__ = ["SPLITS", "Streets"]
 
 SPLITS = ("train", "val", "test")
 KEEP_BYTES = 256 << 20
 """A set that fits into this memory is drawn only once: drawing takes longer than a small network needs to learn."""
 
 
-class Streets(Dataset[Sample]):
-    """Street scenes, painted on demand.
+class DrawnScenes(Dataset[Sample], ABC):
+    """Scenes with exact label maps, drawn on demand.
 
-    Sample `i` depends on `(seed, split, i)` alone, and shows the same street at every size. No two splits or seeds
-    share a street.
+    Sample `i` depends on `(seed, split, i)` and the size alone. No two splits or seeds share a scene.
 
     Args:
         count: Number of samples.
-        size: (height, width) in pixels; from 32 × 48 on, every class can be made out.
-        seed: Of the first sample's street and all others.
+        size: (height, width) in pixels.
+        seed: Of the first sample's scene and all others.
         split: "train", "val" or "test".
 
     Raises:
         ValueError: When an argument is out of its range.
     """
+
+    classes: ClassSet
 
     def __init__(self, count: int, size: tuple[int, int] = (192, 256), seed: int = 0, split: str = "train") -> None:
         if count < 1:
@@ -43,8 +43,11 @@ class Streets(Dataset[Sample]):
         if split not in SPLITS:
             raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}")
         self.count, self.size, self.seed, self.split = count, tuple(size), seed, split
-        self.classes = STREETS
         self._kept: dict[int, Sample] = {}
+
+    @abstractmethod
+    def paint(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Paint a random scene."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,6 +70,10 @@ class Streets(Dataset[Sample]):
         source = np.random.SeedSequence((self.seed, SPLITS.index(self.split), index))
         layout, grain = (np.random.Generator(np.random.PCG64(child)) for child in source.spawn(2))
         canvas = Canvas(*self.size)
-        paint_scene(draw_scene(layout), canvas)
-        image = torch.from_numpy(develop(canvas.image, grain))
+        self.paint(layout, canvas)
+        image = torch.from_numpy(self.develop(canvas, grain))
         return Sample(image, torch.from_numpy(canvas.label), f"{self.split}-{index:06d}")
+
+    def develop(self, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+        """The `(3, H, W)` uint8 photograph of a canvas, which is used up."""
+        return develop(canvas.image, rng)

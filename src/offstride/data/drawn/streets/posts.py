@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from offstride.data.streets.canvas import Area
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, grey, rgb
-from offstride.data.streets.ground import Shadow, cast
-from offstride.data.streets.kinds import POLE
-from offstride.data.streets.light import Light
-from offstride.data.streets.signs import Sign, draw_signs, paint_traffic_light
-from offstride.data.streets.view import View
+from offstride.data.drawn.canvas import Area
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, grey, rgb
+from offstride.data.drawn.streets.ground import Shadow, cast
+from offstride.data.drawn.streets.kinds import POLE
+from offstride.data.drawn.streets.light import Light
+from offstride.data.drawn.streets.signs import Sign, draw_signs, paint_traffic_light
+from offstride.data.drawn.streets.view import View
 
 Head = Literal["plain", "arm", "globe", "bars", "traffic light"]
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets import noise
-from offstride.data.streets.canvas import Area
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, hsv, rgb
-from offstride.data.streets.ground import Shadow, cast
-from offstride.data.streets.kinds import TREE
-from offstride.data.streets.light import Light
-from offstride.data.streets.noise import Plane
-from offstride.data.streets.view import View
+from offstride.data.drawn import noise
+from offstride.data.drawn.canvas import Area
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, hsv, rgb
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.ground import Shadow, cast
+from offstride.data.drawn.streets.kinds import TREE
+from offstride.data.drawn.streets.light import Light
+from offstride.data.drawn.streets.view import View
 
 Clump = tuple[float, float, float]
 Foliage = tuple[float, float, float]

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from offstride.data.streets.canvas import Point
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, grey, rgb
-from offstride.data.streets.kinds import SIGN
-from offstride.data.streets.view import View
+from offstride.data.drawn.canvas import Point
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, grey, rgb
+from offstride.data.drawn.streets.kinds import SIGN
+from offstride.data.drawn.streets.view import View
 
 Plate = Literal["circle", "ring", "triangle", "octagon", "square", "diamond", "board"]
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets.canvas import Point
-from offstride.data.streets.car_shapes import SHAPES, Shape, Span
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, grey, hsv, rgb
-from offstride.data.streets.ground import Shadow
-from offstride.data.streets.kinds import CAR
-from offstride.data.streets.light import Light
-from offstride.data.streets.view import NEAREST, View
+from offstride.data.drawn.canvas import Point
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, grey, hsv, rgb
+from offstride.data.drawn.streets.car_shapes import SHAPES, Shape, Span
+from offstride.data.drawn.streets.ground import Shadow
+from offstride.data.drawn.streets.kinds import CAR
+from offstride.data.drawn.streets.light import Light
+from offstride.data.drawn.streets.view import NEAREST, View
 
 Corner = tuple[float, float, float]
 

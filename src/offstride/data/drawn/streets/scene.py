@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets.buildings import Building, draw_building, paint_street_end
-from offstride.data.streets.canvas import Canvas
-from offstride.data.streets.cars import Car, draw_car
-from offstride.data.streets.chance import pick
-from offstride.data.streets.facades import STYLES, Style
-from offstride.data.streets.ground import Ground, draw_ground, paint_ground
-from offstride.data.streets.light import Light, draw_light
-from offstride.data.streets.noise import Plane
-from offstride.data.streets.people import Person, draw_person
-from offstride.data.streets.posts import Post, draw_lamp, draw_lamp_style, draw_sign_post, draw_traffic_light
-from offstride.data.streets.sky import Sky, draw_sky, paint_far_roofs, paint_sky
-from offstride.data.streets.trees import Foliage, Tree, draw_foliage, draw_tree
-from offstride.data.streets.view import Camera, Street, View
+from offstride.data.drawn.canvas import Canvas
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.buildings import Building, draw_building, paint_street_end
+from offstride.data.drawn.streets.cars import Car, draw_car
+from offstride.data.drawn.streets.facades import STYLES, Style
+from offstride.data.drawn.streets.ground import Ground, draw_ground, paint_ground
+from offstride.data.drawn.streets.light import Light, draw_light
+from offstride.data.drawn.streets.people import Person, draw_person
+from offstride.data.drawn.streets.posts import Post, draw_lamp, draw_lamp_style, draw_sign_post, draw_traffic_light
+from offstride.data.drawn.streets.sky import Sky, draw_sky, paint_far_roofs, paint_sky
+from offstride.data.drawn.streets.trees import Foliage, Tree, draw_foliage, draw_tree
+from offstride.data.drawn.streets.view import Camera, Street, View
 
 SIDES = (-1, 1)
 

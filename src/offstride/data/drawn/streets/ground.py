@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offstride.data.streets import noise
-from offstride.data.streets.canvas import Area, Point, capsule_depth, share
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, grey, rgb
-from offstride.data.streets.kinds import PAVEMENT, ROAD
-from offstride.data.streets.light import Light
-from offstride.data.streets.noise import Plane
-from offstride.data.streets.view import View
+from offstride.data.drawn import noise
+from offstride.data.drawn.canvas import Area, Point, capsule_depth, share
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, grey, rgb
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.kinds import PAVEMENT, ROAD
+from offstride.data.drawn.streets.light import Light
+from offstride.data.drawn.streets.view import View
 
 FAINTEST = 0.3
 """Radius in pixels from which on a shadow is painted."""

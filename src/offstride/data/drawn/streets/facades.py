@@ -6,12 +6,12 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from offstride.data.streets import noise
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, draw_hsv, grey, rgb
-from offstride.data.streets.ground import part, stripe
-from offstride.data.streets.noise import Plane
-from offstride.data.streets.view import View
+from offstride.data.drawn import noise
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, draw_hsv, grey, rgb
+from offstride.data.drawn.noise import Plane
+from offstride.data.drawn.streets.ground import part, stripe
+from offstride.data.drawn.streets.view import View
 
 COARSE = 0.22
 """Metres per pixel from which on doors and shops are left out."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from offstride.data.streets.chance import pick
-from offstride.data.streets.colour import Colour, grey, rgb
+from offstride.data.drawn.chance import pick
+from offstride.data.drawn.colour import Colour, grey, rgb
 
 Mood = Literal["day", "overcast", "dusk"]
 
