@@ -54,7 +54,7 @@ class LowLevelGuide(nn.Module):
 
     Args:
         levels: What the backbone returns, its main feature last.
-        stride: Stride of the low-level feature.
+        stride: Stride of the low-level feature, see `level_of_stride`.
         channels: Channels that it is reduced to.
 
     Raises:
@@ -64,7 +64,7 @@ class LowLevelGuide(nn.Module):
     def __init__(self, levels: Sequence[FeatureInfo], stride: int, channels: int) -> None:
         super().__init__()
         self.level = level_of_stride(levels, stride)
-        coarse = levels[-1].stride
+        coarse, stride = levels[-1].stride, levels[self.level].stride
         if coarse % stride:
             raise ValueError(f"guide_stride: expected a divisor of the output stride {coarse}, got {stride}")
         self.factor = coarse // stride
