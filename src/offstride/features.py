@@ -86,18 +86,21 @@ def folded(image: Tensor, stride: int) -> Tensor:
 
 
 def level_of_stride(levels: Sequence[FeatureInfo], stride: int) -> int:
-    """Position of the last map of a stride, which is the deepest one of this resolution; of the next smaller stride if
-    there is none. It is counted from the end, -1 being the last, so that it holds with and without folded images.
+    """Position of the last map of a stride, which is the deepest one of this resolution. It is counted from the end, -1
+    being the last, so that it holds with and without folded images.
+
+    A stride that does not divide that of the coarse grid stands for the next smaller one: 4 for 2 at a grid of 14.
 
     Raises:
-        ValueError: If the stride is smaller or greater than all.
+        ValueError: If there is none.
     """
     strides = sorted({info.stride for info in levels})
-    if not strides or not strides[0] <= stride <= strides[-1]:
+    if strides and 0 < stride < strides[-1] and strides[-1] % stride:
+        stride = max((known for known in strides if known <= stride), default=stride)
+    if stride not in strides:
         found = ", ".join(map(str, strides)) or "none"
         raise ValueError(f"guide_stride: expected the stride of a feature of the backbone ({found}), got {stride}")
-    nearest = max(known for known in strides if known <= stride)
-    return max(i for i, info in enumerate(levels) if info.stride == nearest) - len(levels)
+    return max(i for i, info in enumerate(levels) if info.stride == stride) - len(levels)
 
 
 def standardised(image: Tensor) -> Tensor:
