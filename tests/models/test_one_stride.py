@@ -100,7 +100,7 @@ def test_graphs_of_transformers(upsampler, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("upsampler", "options"), [("lau", {"guide_stride": 1, "hidden": 8}), ("residual", {"stride": 2})]
+    ("upsampler", "options"), [("lau", {"guide_stride": 1, "hidden": 8}), ("residual", {"stride": 1})]
 )
 def test_graphs_with_open_sizes(upsampler, options, tmp_path):
     torch.manual_seed(0)
@@ -109,5 +109,4 @@ def test_graphs_with_open_sizes(upsampler, options, tmp_path):
     with torch.no_grad():
         for parameter in model.upsampler.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    assert model.upsampler.shortest_side(32) == 1
     check_graphs(model.eval(), [(1, 3, 64, 96), (2, 3, 71, 93)], tmp_path / "m.onnx")
