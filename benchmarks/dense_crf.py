@@ -9,6 +9,7 @@ ResNet-101 on PASCAL VOC).
 It needs the package pydensecrf2, which Offstride does not.
 """
 
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -23,10 +24,9 @@ LEAST = 1e-5
 def library() -> ModuleType:
     """pydensecrf2; a `ValueError` of one line where it is missing."""
     try:
-        import pydensecrf.densecrf
+        return import_module("pydensecrf.densecrf")
     except ImportError as error:
         raise ValueError("DenseCRF: expected the package pydensecrf2; pip install pydensecrf2 compiles it") from error
-    return pydensecrf.densecrf
 
 
 def available() -> bool:

@@ -24,7 +24,7 @@ class Residual(Upsampler):
         classes: Number of classes C.
         levels: What the backbone returns.
         upsample: Upsampler of the coarse scores to the grid of the fine feature; bilinear by default.
-        stride: Stride of the fine feature.
+        stride: Stride of the fine feature, or of the folded image where there is none, see `guide_levels`.
         channels: Channels of the 3×3 convolution between feature and classifier.
         origin: Pixel convention from there to the image.
 
