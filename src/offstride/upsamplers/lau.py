@@ -101,8 +101,9 @@ class LaU(Upsampler):
         block: Put a 3×3 convolution with batch normalisation and ReLU before the branches, as the paper's ASPP models
             have.
         levels: What the backbone returns; needed for `guide_stride`.
-        guide_stride: Let the branches see a low-level feature (or the folded image) of this stride as well (ours, not the paper's): 1×1 to
-            `guide_channels`, brought to the coarse grid by pixel unshuffle, beside their usual input.
+        guide_stride: Let the branches see a low-level feature of this stride as well, or the folded image where there
+            is none (ours, not the paper's): 1×1 to `guide_channels`, brought to the coarse grid by pixel unshuffle,
+            beside their usual input.
         guide_channels: Channels that it is reduced to.
         rest: What goes on to an image that offsets do not reach: `"scores"` on their grid, as in the paper, or the
             `"offsets"` themselves; then zero offsets are the bilinear upsampling of the coarse scores at any `scale`.
