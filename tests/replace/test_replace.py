@@ -9,11 +9,9 @@ from torch import nn
 from transformers import MaskFormerForInstanceSegmentation, SegformerConfig, SegformerForImageClassification
 
 from offstride import plan_upsampling, replace_upsampling, upsample_argmax, upsample_cross_entropy
-from offstride.features import FeatureInfo
 from offstride.field import argmax, cross_entropy
 from offstride.models.parts import UPSAMPLERS
 from offstride.replace.choice import whole_ratio
-from offstride.replace.guides import FoldedImage, guide_levels
 from offstride.upsamplers import DySample, JointBilateral
 
 EXAMPLE = (1, 3, 64, 96)
@@ -117,21 +115,15 @@ def test_any_upsampler(family, name):
 
 
 def test_guides_are_the_image_at_coarser_grids():
-    features, image = torch.randn(1, 7, 3, 5), torch.randn(1, 3, 21, 35)
-    levels = guide_levels(3, FeatureInfo(7, 8, "classifier"))
-    folded = FoldedImage(image, features, 8)
-    assert [info.stride for info in levels] == [1, 2, 4, 8, 8]
-    assert [level.shape[1] for level in folded] == [info.channels for info in levels]
-    assert [tuple(level.shape[2:]) for level in folded] == [(21, 35), (11, 18), (6, 9), (3, 5), (3, 5)]
-    assert torch.equal(folded[0], image)
-    assert torch.equal(folded[1][0, :, 3, 4], image[0, :, 6:8, 8:10].flatten())
-    last = image[0, :, 20, 8:10]  # 21 rows: the edge is repeated
-    assert torch.equal(folded[1][0, :, 10, 4], torch.stack((last, last), 1).flatten())
-    assert folded[-1] is features
-    assert len(folded[1:3]) == 2
     lau = replace_upsampling(build("smp FPN"), "lau", example=EXAMPLE, guide_stride=2)
     assert lau.plan.exact
     assert lau.upsampler.guide.reduce.in_channels == 12
+    model, images = Named(), torch.randn(2, 3, 32, 48)  # scores of stride 4
+    sapa = replace_upsampling(model, "sapa", example=images, guide_stride=2, **PATHS).eval()
+    seen = []
+    sapa.upsampler.query.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    sapa(images)
+    assert seen == [(2, 16, 24, 12)]
 
 
 @pytest.mark.parametrize(

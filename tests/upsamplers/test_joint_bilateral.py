@@ -7,25 +7,34 @@ import torch
 from offstride.features import Guides
 from offstride.field import argmax, cross_entropy
 from offstride.upsamplers import JointBilateral
+from offstride.upsamplers.render import render
 
 
-def by_the_letter(scores, image, spatial, colour, window):
+def by_the_letter(scores, image, spatial, colour, window, aligned=False):
     """Eq. 3, with the mean colour of a coarse pixel for the colour at it."""
     (C, h, w), (H, W) = scores.shape, image.shape[1:]
+    image = (image - image.mean((1, 2), keepdims=True)) / image.std((1, 2), keepdims=True)
+
+    def place(fine, size, coarse):
+        return fine * (coarse - 1) / max(size - 1, 1) if aligned else (fine + 0.5) * coarse / size - 0.5
+
+    def share(i, size, coarse):
+        if aligned:
+            return [y for y in range(size) if int(place(y, size, coarse) + 0.5) == i]
+        return list(range(i * size // coarse, -(-(i + 1) * size // coarse)))
+
     means = np.zeros((3, h, w))
     for i in range(h):
         for j in range(w):
-            rows = slice(i * H // h, -(-(i + 1) * H // h))
-            columns = slice(j * W // w, -(-(j + 1) * W // w))
-            means[:, i, j] = image[:, rows, columns].mean((1, 2))
+            means[:, i, j] = image[:, share(i, H, h)][:, :, share(j, W, w)].mean((1, 2))
     out = np.zeros((C, H, W))
     for y in range(H):
         for x in range(W):
             total, norm = np.zeros(C), 0.0
-            py, px = (y + 0.5) * h / H - 0.5, (x + 0.5) * w / W - 0.5
+            py, px = place(y, H, h), place(x, W, w)
             for i in range(-(window // 2), window // 2 + 1):
                 for j in range(-(window // 2), window // 2 + 1):
-                    v, u = int((y + 0.5) * h / H) + i, int((x + 0.5) * w / W) + j
+                    v, u = int(py + 0.5) + i, int(px + 0.5) + j
                     if 0 <= v < h and 0 <= u < w:
                         near = ((py - v) ** 2 + (px - u) ** 2) / (2 * spatial**2)
                         alike = ((image[:, y, x] - means[:, v, u]) ** 2).sum() / (2 * colour**2)
@@ -35,15 +44,27 @@ def by_the_letter(scores, image, spatial, colour, window):
     return out
 
 
-@pytest.mark.parametrize("size", [(8, 12), (7, 10)])
-def test_fields_are_the_sums_of_the_paper(size):
+@pytest.mark.parametrize("origin", ["center", "aligned"])
+@pytest.mark.parametrize("size", [(8, 12), (7, 10), (25, 29)])
+def test_fields_are_the_sums_of_the_paper(size, origin):
     torch.manual_seed(0)
     scores = torch.randn(1, 3, 2, 3, dtype=torch.float64)
     image = torch.randn(1, 3, *size, dtype=torch.float64)
-    field = JointBilateral(0.8, 0.9, 3)(scores, scores, size, Guides(image))
-    expected = by_the_letter(scores[0].numpy(), image[0].numpy(), 0.8, 0.9, 3)
+    field = JointBilateral(0.8, 0.9, 3, origin)(scores, scores, size, Guides(image))
+    expected = by_the_letter(scores[0].numpy(), image[0].numpy(), 0.8, 0.9, 3, origin == "aligned")
     np.testing.assert_allclose(field.dense()[0].numpy(), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(field.rows(3, 5), field.dense()[:, :, 3:5])
+    torch.testing.assert_close(render(field), field.dense())
+    other = JointBilateral(0.8, 0.9, 3, origin)(scores, scores, size, Guides(50 * image + 3))
+    torch.testing.assert_close(other.dense(), field.dense())
+
+
+@pytest.mark.parametrize("origin", ["center", "corner", "aligned"])
+def test_one_coarse_pixel_is_everywhere(origin):
+    scores = torch.randn(1, 3, 1, 1)
+    for size in ((1, 1), (5, 8)):
+        field = JointBilateral(origin=origin)(scores, scores, size, Guides(torch.rand(1, 3, *size)))
+        torch.testing.assert_close(field.dense(), scores.expand(1, 3, *size))
 
 
 def test_an_edge_of_the_image_becomes_an_edge_of_the_labels():

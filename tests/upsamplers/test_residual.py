@@ -36,7 +36,7 @@ def test_two_steps_are_one_where_grids_lie_on_each_other(origin):
     scores, features, _, guides = inputs()
     size = (4 * (g - 1) + 1, 4 * (v - 1) + 1) if origin == "aligned" else (4 * g, 4 * v)
     scores = scores[..., : (g - 1) // factor + 1, : (v - 1) // factor + 1]
-    fine = Guides(None, [guides.levels[0][..., :g, :v]])
+    fine = Guides(None, [guides.levels[0][..., :g, :v], guides.levels[1]])
     for inner in (Bilinear(origin=origin), None):
         field = Residual(3, LEVELS, inner, origin=origin).eval()(scores, features, size, fine)
         torch.testing.assert_close(field.dense(), BilinearField(scores, size, origin).dense())

@@ -17,7 +17,8 @@ class Architecture:
         head: `"aspp"`, `"deeplabv3plus"`, `"denseaspp"`, `"dupsampling_decoder"`, `"encnet"`, `"fcn"`, `"linear"` or
             `"psp"`.
         upsampler: `"bilinear"`, `"carafe"`, `"cascaded_lau"`, `"deformable"`, `"dupsampling"`, `"dysample"`,
-            `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"residual"`, `"sapa"` or `"transposed"`.
+            `"guided_filter"`, `"joint_bilateral"`, `"lau"`, `"pixel_shuffle"`, `"residual"`, `"sapa"` or
+            `"transposed"`.
         fusion: Fusion of the levels of the backbone, joined to the head's map: `"addition"`, `"concat"`, `"fpn"`,
             `"gated_fpn"`, `"gff"`, or None.
         output_stride: Stride of the coarse grid in image pixels: 8, 16 or 32, and more for cascades.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from offstride.backbones import Backbone
+from offstride.features import guide_levels
 from offstride.fusion import FUSIONS
 from offstride.heads import HEADS, FCNHead, Head
 from offstride.models.config import ModelConfig
@@ -94,7 +95,8 @@ def build_parts(config: ModelConfig, pretrained: bool | str | Path = False) -> M
     )
     head = _build_head(config, backbone)
     config = _completed(config, backbone, head)
-    known = {"in_channels": head.out_channels, "classes": config.classes, "levels": backbone.features}
+    levels = guide_levels(backbone.in_channels, backbone.features)
+    known = {"in_channels": head.out_channels, "classes": config.classes, "levels": levels}
     upsampling = UPSAMPLERS[config.upsampler]
     classifier = nn.Conv2d(head.out_channels, config.classes, 1) if upsampling.reads_scores else nn.Identity()
     auxiliaries = {}

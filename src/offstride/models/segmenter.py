@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
 from offstride.data.sources import Picture, open_pixels
-from offstride.features import Guides
+from offstride.features import GuideLevels, Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
 from offstride.inference import InferenceProtocol, predict_pixels
@@ -190,7 +190,8 @@ class Segmenter(nn.Module):
 
     def _main(self, decoded: Tensor, features: list[Tensor], images: Tensor) -> LogitField:
         H, W = images.shape[2:]
-        return self.upsampler(self.classifier(decoded), decoded, (H, W), Guides(images, features))
+        guides = Guides(images, GuideLevels(images, features, self.backbone.features))
+        return self.upsampler(self.classifier(decoded), decoded, (H, W), guides)
 
     def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:
         H, W = images.shape[2:]

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple
 
-from offstride.features import FeatureInfo
+from offstride.features import FeatureInfo, guide_levels
 from offstride.models.parts import build_upsampler, with_groups
 from offstride.ops.grid import Origin
 from offstride.replace.anatomy import Anatomy
-from offstride.replace.guides import guide_levels
 from offstride.upsamplers import UPSAMPLERS, Upsampler
 
 
@@ -49,7 +48,7 @@ def choose(
         raise ValueError(f"upsampler: expected one of {', '.join(UPSAMPLERS)}, got {upsampler!r}")
     settings = start_options(upsampler, options, anatomy.interpolation.origin, anatomy.classes, sizes.factor)
     features = FeatureInfo(anatomy.features, sizes.stride, anatomy.classifier)
-    levels = guide_levels(sizes.channels, features)
+    levels = guide_levels(sizes.channels, [features])
     known = {"in_channels": anatomy.features, "classes": anatomy.classes, "levels": levels}
     return build_upsampler(upsampler, known, settings), settings
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from offstride.features import Guides
+from offstride.features import FeatureInfo, GuideLevels, Guides
 from offstride.field import BilinearField, LogitField, resized
 from offstride.models import Decoded
 from offstride.replace.anatomy import Anatomy
-from offstride.replace.guides import FoldedImage
 from offstride.replace.plan import UpsamplingPlan
 from offstride.upsamplers import Upsampler
 from offstride.upsamplers.base import to_image
@@ -36,7 +35,8 @@ class ReplacedModel(nn.Module, ABC):
         self.model = model
         self.upsampler = upsampler
         self.classes, self.features = anatomy.classes, anatomy.features
-        self.factor, self.coarse, self.stride = anatomy.interpolation.factor, anatomy.coarse, stride
+        self.factor, self.coarse = anatomy.interpolation.factor, anatomy.coarse
+        self.read = FeatureInfo(anatomy.features, stride, anatomy.classifier)
 
     @abstractmethod
     def decode(self, images: Tensor, size: tuple[int, int] | None = None) -> Decoded:
@@ -73,7 +73,7 @@ class ReplacedModel(nn.Module, ABC):
         own = size or (images.shape[2], images.shape[3])
         if self.factor is not None:  # an interpolation by a factor does not depend on the images
             own = int(joint.shape[2] * self.factor[0]), int(joint.shape[3] * self.factor[1])
-        guides = Guides(resized(images, own), FoldedImage(images, features, self.stride))
+        guides = Guides(resized(images, own), GuideLevels(images, [features], [self.read]))
         coarse = scores if self.upsampler.reads_scores else features
         field = self.upsampler(coarse, features, own, guides)
         return field if size is None else to_image(field, size, "center")

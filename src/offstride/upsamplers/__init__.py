@@ -7,6 +7,7 @@ from offstride.upsamplers.cascaded_lau import CascadedLaU
 from offstride.upsamplers.deformable import Deformable
 from offstride.upsamplers.dupsampling import DUpsampling
 from offstride.upsamplers.dysample import DySample
+from offstride.upsamplers.guided_filter import GuidedFilter
 from offstride.upsamplers.joint_bilateral import JointBilateral
 from offstride.upsamplers.label_autoencoder import LabelAutoencoder, fit_label_autoencoder
 from offstride.upsamplers.label_basis import LabelBasis, fit_label_basis, fit_label_windows
@@ -24,6 +25,7 @@ UPSAMPLERS: dict[str, type[Upsampler]] = {
     "deformable": Deformable,
     "dupsampling": DUpsampling,
     "dysample": DySample,
+    "guided_filter": GuidedFilter,
     "joint_bilateral": JointBilateral,
     "lau": LaU,
     "pixel_shuffle": PixelShuffle,
@@ -43,6 +45,7 @@ __all__ = [
     "DUpsampling",
     "Deformable",
     "DySample",
+    "GuidedFilter",
     "JointBilateral",
     "LaU",
     "LabelAutoencoder",

@@ -54,7 +54,7 @@ class LowLevelGuide(nn.Module):
 
     Args:
         levels: What the backbone returns, its main feature last.
-        stride: Stride of the low-level feature.
+        stride: Stride of the low-level feature, see `level_of_stride`.
         channels: Channels that it is reduced to.
 
     Raises:
@@ -64,7 +64,7 @@ class LowLevelGuide(nn.Module):
     def __init__(self, levels: Sequence[FeatureInfo], stride: int, channels: int) -> None:
         super().__init__()
         self.level = level_of_stride(levels, stride)
-        coarse = levels[-1].stride
+        coarse, stride = levels[-1].stride, levels[self.level].stride
         if coarse % stride:
             raise ValueError(f"guide_stride: expected a divisor of the output stride {coarse}, got {stride}")
         self.factor = coarse // stride
@@ -101,8 +101,9 @@ class LaU(Upsampler):
         block: Put a 3×3 convolution with batch normalisation and ReLU before the branches, as the paper's ASPP models
             have.
         levels: What the backbone returns; needed for `guide_stride`.
-        guide_stride: Let the branches see a low-level feature of this stride as well (ours, not the paper's): 1×1 to
-            `guide_channels`, brought to the coarse grid by pixel unshuffle, beside their usual input.
+        guide_stride: Let the branches see a low-level feature of this stride as well, or the folded image where there
+            is none (ours, not the paper's): 1×1 to `guide_channels`, brought to the coarse grid by pixel unshuffle,
+            beside their usual input.
         guide_channels: Channels that it is reduced to.
         rest: What goes on to an image that offsets do not reach: `"scores"` on their grid, as in the paper, or the
             `"offsets"` themselves; then zero offsets are the bilinear upsampling of the coarse scores at any `scale`.

@@ -2,26 +2,23 @@
 
 Shapes: B batch, C classes, h×w coarse grid, H×W fine grid, K the width of a window, R rows of a band.
 
-Convention: the window of a fine pixel is centred at the coarse pixel that it lies in, floor((2y + 1)·h / 2H); its K²
-weights go row by row. Coarse pixels beyond the map are zeros, as in the released operators of CARAFE and SAPA, unless
-weights leave them out.
+Convention: the window of a fine pixel is centred at the coarse pixel nearest to it, which at origin `center` is the one
+that it lies in; its K² weights go row by row. Coarse pixels beyond the map are zeros, as in the released operators of
+CARAFE and SAPA, unless weights leave them out.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from offstride.field import LogitField
-from offstride.ops.grid import coordinate_dtype
+from offstride.ops.grid import Origin, coordinate_dtype, nearest, source_rows
 from offstride.upsamplers.render import render
-
-Index = TypeVar("Index", int, Tensor)
 
 
 class WeightedWindowField(LogitField):
@@ -34,6 +31,7 @@ class WeightedWindowField(LogitField):
     scores: Tensor
     size: tuple[int, int]
     width: int
+    origin: Origin = "center"
 
     @abstractmethod
     def weights(self, start: int, stop: int) -> Tensor:
@@ -49,7 +47,7 @@ class WeightedWindowField(LogitField):
 
     def rows(self, start: int, stop: int) -> Tensor:
         self.check_rows(start, stop)
-        neighbours = window_rows(self.scores, self.size, self.width, (start, stop))
+        neighbours = window_rows(self.scores, self.size, self.width, (start, stop), self.origin)
         total = _weighted_sum(self.weights(start, stop), neighbours)
         return total.to(coordinate_dtype(total.dtype))
 
@@ -58,7 +56,7 @@ class WeightedWindowField(LogitField):
 def _windows(field: WeightedWindowField) -> Tensor:
     (h, w), (H, W), K = field.scores.shape[2:], field.size, field.width
     padded = F.pad(field.scores, (K // 2,) * 4)
-    y, x = centres(H, h, padded), centres(W, w, padded)
+    y, x = (nearest(fine, n, field.origin, device=padded.device) for fine, n in ((H, h), (W, w)))
     neighbours = (padded.index_select(2, y + i).index_select(3, x + j) for i in range(K) for j in range(K))
     return _weighted_sum(field.weights(0, H), neighbours)
 
@@ -93,25 +91,18 @@ class ReassembledField(WeightedWindowField):
         return self.kernels[:, :, start:stop].to(coordinate_dtype(self.scores.dtype))
 
 
-def window_rows(values: Tensor, size: tuple[int, int], width: int, rows: tuple[int, int]) -> Iterator[Tensor]:
+def window_rows(
+    values: Tensor, size: tuple[int, int], width: int, rows: tuple[int, int], origin: Origin = "center"
+) -> Iterator[Tensor]:
     """The K² neighbours of all fine pixels of some rows in turn, each `(B, C, R, W)`, float32 or better."""
     (h, w), reach = values.shape[2:], width // 2
-    y = centres(size[0], h, values)[slice(*rows)]
-    x = centres(size[1], w, values)
+    y = nearest(size[0], h, origin, rows=rows, device=values.device)
+    x = nearest(size[1], w, origin, device=values.device)
     low, high = 0, h
     if rows != (0, size[0]):  # only what the band reads
-        low, high = _centre(rows[0], size[0], h), _centre(rows[1] - 1, size[0], h) + 1
+        low, high = source_rows(rows, size[0], h, origin)
     padded = F.pad(values, (reach,) * 4)[:, :, low : high + 2 * reach].to(coordinate_dtype(values.dtype))
     for i in range(width):
         line = padded.index_select(2, y - low + i)
         for j in range(width):
             yield line.index_select(3, x + j)
-
-
-def centres(fine: int, coarse: int, like: Tensor) -> Tensor:
-    """`(fine,)` coarse pixel that each fine one lies in."""
-    return _centre(torch.arange(fine, device=like.device), fine, coarse)
-
-
-def _centre(index: Index, fine: int, coarse: int) -> Index:
-    return (2 * index + 1) * coarse // (2 * fine)

@@ -24,7 +24,7 @@ class Residual(Upsampler):
         classes: Number of classes C.
         levels: What the backbone returns.
         upsample: Upsampler of the coarse scores to the grid of the fine feature; bilinear by default.
-        stride: Stride of the fine feature.
+        stride: Stride of the fine feature, or of the folded image where there is none, see `guide_levels`.
         channels: Channels of the 3×3 convolution between feature and classifier.
         origin: Pixel convention from there to the image.
 
@@ -48,8 +48,8 @@ class Residual(Upsampler):
         self.upsample = Bilinear(origin=origin) if upsample is None else upsample
         if not self.upsample.reads_scores:
             raise ValueError(f"upsampler: expected one that reads scores, got {type(self.upsample).__name__}")
-        self.stride = stride
         self.level = level_of_stride(levels, stride)
+        self.stride = levels[self.level].stride
         self.refine = convolution(levels[self.level].channels, channels, 3)
         self.classify = nn.Conv2d(channels, classes, 1)
         nn.init.zeros_(self.classify.weight)

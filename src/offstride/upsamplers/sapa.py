@@ -25,7 +25,7 @@ class SAPA(Upsampler):
     Args:
         in_channels: Channels D of the features.
         levels: What the backbone returns.
-        guide_stride: Stride of the low-level feature.
+        guide_stride: Stride of the low-level feature, or of the folded image where there is none, see `guide_levels`.
         window: Width K of the window.
         embedding: Channels of the embedding.
         origin: Pixel convention of the bilinear rest.
