@@ -6,9 +6,10 @@ Shapes: B batch, C classes, H×W image.
 import logging
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from offstride.export.info import KEY, ExportInfo
 from offstride.export.onnx_file import optional
 from offstride.export.program import ENTRY
 from offstride.field import DenseField, LogitField
-from offstride.models import ModelConfig
+from offstride.models import Decoded, ForeignConfig, ModelConfig
 
 Run = Callable[[Tensor], Tensor]
 """From the input of a file to its output, both on the CPU."""
@@ -74,7 +75,7 @@ class ExportedModel:
         self.info, self._run = info, run
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> ModelConfig | ForeignConfig:
         """The model that was exported."""
         return self.info.config
 
@@ -109,6 +110,14 @@ class ExportedModel:
         parts = [entering] if self.info.batch is None else entering.split(self.info.batch)
         output = torch.cat([self._run(part) for part in parts])
         return DenseField(output) if self.info.output == "scores" else LabelField(output, self.config.classes)
+
+    def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
+        """The field alone: other outputs are not in the file, and neither are gates that could be closed."""
+        return Decoded(self.field(images))
+
+    def eval(self) -> Self:
+        """Itself: a file is in evaluation mode."""
+        return self
 
     def _check(self, images: Tensor) -> None:
         size, least = tuple(images.shape[2:]), self.info.least

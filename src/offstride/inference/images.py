@@ -37,6 +37,18 @@ class ImageModel(Protocol):
     def field(self, images: Tensor, /) -> LogitField: ...
 
 
+class NamedModel(ImageModel, Protocol):
+    """One that also knows its classes."""
+
+    @property
+    def config(self) -> Any: ...
+
+    @property
+    def classes(self) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+
 @torch.no_grad()
 def predict_pixels(
     model: ImageModel, pixels: Pixels, protocol: InferenceProtocol, *, confidences: bool = False
