@@ -11,7 +11,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from offstride import __version__
-from offstride.backbones.weights import mismatches, read_tensors
+from offstride.backbones.weights import mismatches, read_metadata, read_tensors
 from offstride.data.catalog import ClassSet
 from offstride.files import write_bytes
 from offstride.models.config import ModelConfig
@@ -132,6 +132,20 @@ def read_checkpoint(path: str | Path) -> Checkpoint[Any]:
         return Checkpoint(tensors, config, ClassSet.from_dict(classes) if classes else None)
     except ValueError as error:
         raise ValueError(f"checkpoint {path}: {error}") from error
+
+
+def holds_foreign(path: str | Path) -> bool:
+    """Whether a file holds a model of another library; only its header is read.
+
+    Raises:
+        ValueError: Naming the path, if it is no such file or one of a later version.
+    """
+    try:
+        config = _header(read_metadata(path, "checkpoint")).get("config")
+    except ValueError as error:
+        message = str(error).removeprefix(f"checkpoint {path}: ")
+        raise ValueError(f"checkpoint {path}: {message}") from error
+    return isinstance(config, Mapping) and "library" in config
 
 
 def _header(metadata: Mapping[str, str]) -> dict[str, Any]:

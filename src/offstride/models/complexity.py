@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from offstride.field import BilinearField, LogitField, SubpixelField
+from offstride.field import BilinearField, CroppedField, LogitField, SubpixelField
 from offstride.heads import DUpsamplingDecoder
 from offstride.models.base import BaseSegmenter
 from offstride.models.segmenter import Segmenter
@@ -107,6 +107,7 @@ def _run(model: BaseSegmenter, image: Tensor, auxiliary: bool) -> None:
     them bilinearly is not counted.
     """
     field = model.decode(image).main if auxiliary else model.field(image)
+    field = field.source if isinstance(field, CroppedField) else field
     if isinstance(field, BilinearField) and isinstance(field.source, LogitField):
         field = field.source
     if field.multiplies:

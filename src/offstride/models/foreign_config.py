@@ -84,7 +84,9 @@ class ForeignConfig:
         known = {entry.name for entry in fields(cls)}
         required = {entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING}
         if wrong := sorted((values.keys() - known) | (required - values.keys())):
-            raise ValueError(f"model config: expected {', '.join(sorted(known))}; unknown or missing {', '.join(wrong)}")
+            raise ValueError(
+                f"model config: expected {', '.join(sorted(known))}; unknown or missing {', '.join(wrong)}"
+            )
         return cls(**values)
 
 

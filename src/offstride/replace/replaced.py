@@ -36,6 +36,7 @@ class ReplacedModel(nn.Module, ABC):
         self.model = model
         self.upsampler = upsampler
         self.classes, self.features = anatomy.classes, anatomy.features
+        self.anatomy = anatomy
         self.factor, self.coarse, self.stride = anatomy.interpolation.factor, anatomy.coarse, stride
 
     @abstractmethod
