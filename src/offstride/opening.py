@@ -85,7 +85,20 @@ def open_model(
         raise ValueError(f"mean, std: expected for models of {', '.join(LIBRARIES)} alone; {reference} holds its own")
     if kind == "exported":
         return _exported(Path(name), named, output_stride, device)
-    return _checkpoint(kind, name, named, output_stride).to(device)
+    return _checkpoint(weights_file(reference), named, output_stride).to(device)
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text is of a form that `open_model` takes; the model need not exist."""
+    try:
+        return bool(_split(text))
+    except ValueError:
+        return False
+
+
+def names_library(reference: str | Path) -> bool:
+    """Whether a reference names a model of another library."""
+    return _split(reference)[0] in LIBRARIES
 
 
 def is_local(reference: str | Path) -> bool:
@@ -98,6 +111,20 @@ def files_of(reference: str | Path) -> list[Path]:
     kind, name = _split(reference)
     path = Path(name.partition("@")[2] if kind == "torchvision" else name).expanduser()
     return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path] * path.is_file()
+
+
+def weights_file(reference: str | Path) -> Path:
+    """The `.safetensors` file of a model of ours: itself, in its folder, or downloaded from the Hub.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    kind, name = _split(reference)
+    if kind == "file":
+        return Path(name)
+    from offstride.models.hub import find_weights
+
+    return find_weights(name, revision=None, token=None, cache_dir=None)
 
 
 def network_of(model: BaseSegmenter | ExportedModel) -> BaseSegmenter:
@@ -146,14 +173,12 @@ def _exported(
     return load_exported(path, device=device, classes=classes)
 
 
-def _checkpoint(kind: str, name: str, classes: ClassSet | None, output_stride: int | None) -> BaseSegmenter:
+def _checkpoint(path: Path, classes: ClassSet | None, output_stride: int | None) -> BaseSegmenter:
     """A model of ours, or of another library that was saved as a file of ours."""
     from offstride.models import Segmenter
     from offstride.models.checkpoint import holds_foreign, read_checkpoint
-    from offstride.models.hub import find_weights
     from offstride.replace.foreign import build_foreign
 
-    path = name if kind == "file" else find_weights(name, revision=None, token=None, cache_dir=None)
     if not holds_foreign(path):
         model = Segmenter.load(path, classes=classes, output_stride=output_stride)
         model.classes = model.classes or classes

@@ -11,12 +11,13 @@ from rich.table import Table
 from offstride.cli.console import columns, command_parser, pick_device, progress_bar, simple_table
 from offstride.cli.model import KINDS, add_missing, model_of
 from offstride.data.catalog import CAMVID, STREETS
-from offstride.models import Segmenter, create_model
+from offstride.models import BaseSegmenter, create_model
 from offstride.models.complexity import complexity
 from offstride.models.presets import PRESETS
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 from offstride.models.timing import timed
-from offstride.opening import network_of
+from offstride.opening import is_reference, network_of
+from offstride.train.fit import foreign_model
 from offstride.train.reading import read_recipe
 
 _CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
@@ -57,8 +58,9 @@ def _model(values: Namespace) -> tuple[Any, tuple[int, int]]:
     """A model on its device, and the (height, width) of the image that its costs are given for."""
     source = values.model
     if source not in PRESETS and Path(source).suffix not in (".yaml", ".yml"):
-        size = (512, 512)
-        return model_of(values, source, device=values.device), size
+        if not is_reference(source):
+            raise ValueError(f"model: expected a name that `offstride models` lists, a recipe, {KINDS}, got {source!r}")
+        return model_of(values, source, device=values.device), (512, 512)
     if values.classes is not None and not values.classes.isdigit():
         raise ValueError(f"classes: expected a number for a name or a recipe, got {values.classes!r}")
     classes = int(values.classes) if values.classes else None
@@ -66,11 +68,13 @@ def _model(values: Namespace) -> tuple[Any, tuple[int, int]]:
     return model.to(pick_device(values.device)).eval(), size
 
 
-def _planned(source: str, classes: int | None) -> tuple[Segmenter, tuple[int, int]]:
+def _planned(source: str, classes: int | None) -> tuple[BaseSegmenter, tuple[int, int]]:
     """A model of a name or a recipe, which is not trained."""
     if source in PRESETS:
         return create_model(source, classes=classes), PRESETS[source].size
     recipe = read_recipe(Path(source))
+    if recipe.model.reference is not None:
+        return foreign_model(recipe.model), recipe.data.crop
     count = classes or _CLASSES.get(recipe.data.name)
     if count is None:
         raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
