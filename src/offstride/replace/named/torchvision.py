@@ -29,7 +29,7 @@ def load(name: str) -> OpenedModel:
     weights = models.get_model_weights(builder)
     published: Any = weights.__members__.get(wanted or "DEFAULT")
     if published is None:
-        state = _read(Path(wanted).expanduser(), builder, list(weights.__members__))
+        state = _read(Path(wanted).expanduser(), builder, [one.name for one in weights])
         published = next((one for one in weights if Path(one.url).name == Path(wanted).name), None)
     else:
         state = _download(published, name)
