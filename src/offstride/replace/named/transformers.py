@@ -85,10 +85,8 @@ def _model(name: str) -> nn.Module:
         raise ValueError(f"transformers:{name}: cannot be opened ({first_line(error)})") from error
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"transformers:{name}: the weights do not fit, {len(missing)} are missing ({missing[0]}, …)")
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.data = (
-            tensor.data.clone()
-        )  # out of the mapped file, where it is not aligned: slower, and rounded otherwise
+    for tensor in (*model.parameters(), *model.buffers()):  # the mapped file is not aligned, which rounds otherwise
+        tensor.data = tensor.data.clone()
     return model
 
 
