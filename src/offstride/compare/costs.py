@@ -53,7 +53,7 @@ def measure_costs(
     Raises:
         ValueError: If a file is no model.
     """
-    models = {name: open_compared(path, output_stride, missing) for name, path in checkpoints.items()}
+    models: dict[str, Any] = {name: open_compared(path, output_stride, missing) for name, path in checkpoints.items()}
     costs: dict[str, dict[str, Any]] = {name: _counted(network_of(model), size) for name, model in models.items()}
     total, done = len(devices) * (rounds + 1), 0
     for device in devices:

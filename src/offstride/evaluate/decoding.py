@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from offstride.data import ClassSet, normalize
-from offstride.field import BilinearField, LocatedField, LogitField, argmax, confidence
+from offstride.field import BilinearField, CroppedField, LocatedField, LogitField, argmax, confidence
 from offstride.inference.images import NamedModel
 from offstride.losses import located
 from offstride.losses.location import undisplaced
@@ -49,8 +49,9 @@ def decode_image(
         gates.append(Gate(name, gate[0, 0].float().cpu().numpy(), closed))
         report(2 + index, 1 + len(names))
     sure = confidence(field)[0].cpu().numpy()
-    last = field.source if isinstance(field, BilinearField) else field
-    offsets = _offsets(field, prediction) if isinstance(last, LocatedField) else None
+    whole = field.source if isinstance(field, CroppedField) else field
+    last = whole.source if isinstance(whole, BilinearField) else whole
+    offsets = _offsets(whole, prediction) if isinstance(last, LocatedField) else None
     return Decoding(pixels, label, prediction, sure, class_set(model), offsets, gates)
 
 
@@ -72,10 +73,12 @@ def _classes(field: LogitField) -> np.ndarray:
 
 
 def _offsets(field: LogitField, prediction: np.ndarray) -> Offsets:
+    """Of the labelled part of a field: an image that was padded for the network has a larger one."""
+    H, W = prediction.shape
     place = located(field)
     pairs = place.offsets[0].float().cpu().numpy()
-    pairs = pairs.reshape(-1, 2, *pairs.shape[1:])
+    pairs = pairs.reshape(-1, 2, *pairs.shape[1:])[..., :H, :W]
     group = prediction.astype(np.int64) // (field.shape[1] // len(pairs))
     rows, columns = np.indices(prediction.shape)
     read = np.moveaxis(pairs[group, :, rows, columns], -1, 0)
-    return Offsets(read, field.shape[2] / place.scores.shape[2], _classes(undisplaced(field)))
+    return Offsets(read, field.shape[2] / place.scores.shape[2], _classes(undisplaced(field))[:H, :W])

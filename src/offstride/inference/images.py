@@ -41,6 +41,12 @@ class NamedModel(ImageModel, Protocol):
     """One that also knows its classes."""
 
     @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+    @property
     def config(self) -> Any: ...
 
     @property

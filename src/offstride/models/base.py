@@ -18,8 +18,6 @@ from offstride.data.sources import Picture, open_pixels
 from offstride.field import LogitField
 from offstride.inference import InferenceProtocol, predict_pixels
 from offstride.models.checkpoint import PARTS, write_checkpoint
-from offstride.models.config import ModelConfig
-from offstride.models.foreign_config import ForeignConfig
 from offstride.models.roles import ParameterRole, parameter_roles
 
 Prediction = Tensor | tuple[Tensor, Tensor]
@@ -51,14 +49,14 @@ class BaseSegmenter(nn.Module, ABC):
         parts: Names of the parts that can be frozen.
         backbone: Images to features.
         upsampler: From coarse scores to a field over the image.
-        config: Configuration from which the model can be rebuilt.
+        config: Configuration from which the model can be rebuilt, a `ModelConfig` or `ForeignConfig`.
         classes: Names and colours of the classes, if known.
     """
 
     parts: ClassVar[tuple[str, ...]] = PARTS
     backbone: Any
     upsampler: Any
-    config: ModelConfig | ForeignConfig
+    config: Any
     classes: ClassSet | None
 
     @property

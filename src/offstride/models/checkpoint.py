@@ -128,7 +128,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint[Any]:
     tensors, metadata = read_tensors(path, "checkpoint")
     try:
         header = _header(metadata)
-        config, classes = config_from_dict(header.get("config", {})), header.get("classes")
+        config: Any = config_from_dict(header.get("config", {}))
+        classes = header.get("classes")
         return Checkpoint(tensors, config, ClassSet.from_dict(classes) if classes else None)
     except ValueError as error:
         raise ValueError(f"checkpoint {path}: {error}") from error

@@ -44,7 +44,7 @@ class Segmenter(BaseSegmenter):
         ValueError: If there are more or fewer names than classes.
     """
 
-    config: ModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    config: ModelConfig
 
     def __init__(
         self,

@@ -16,7 +16,9 @@ from offstride.downloads import first_line
 from offstride.field import CroppedField, LogitField
 from offstride.models import BaseSegmenter, Decoded, ForeignConfig
 from offstride.models.checkpoint import Checkpoint, check_classes
+from offstride.models.config import triple
 from offstride.ops.grid import same_grid
+from offstride.replace.anatomy import Anatomy
 from offstride.replace.choice import Sizes, choose
 from offstride.replace.named import PACKAGES, library
 from offstride.replace.named.opened import OpenedModel
@@ -44,7 +46,7 @@ class ForeignSegmenter(BaseSegmenter):
     """
 
     parts = ("backbone", "head", "auxiliary", "upsampler")
-    config: ForeignConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    config: ForeignConfig
 
     def __init__(self, replaced: ReplacedModel, config: ForeignConfig, classes: ClassSet | None = None) -> None:
         super().__init__()
@@ -113,8 +115,8 @@ class ForeignSegmenter(BaseSegmenter):
         multiple = self.config.multiple
         if multiple == 1:
             return images
-        H, W = images.shape[2:]
-        return F.pad(images, (0, -W % multiple, 0, -H % multiple), mode="replicate")
+        H, W = ((side + multiple - 1) // multiple * multiple - side for side in images.shape[2:])
+        return F.pad(images, (0, W, 0, H), mode="replicate")
 
     def _refusal(self, images: Tensor, error: Exception) -> Exception:
         if isinstance(error, torch.OutOfMemoryError):
@@ -214,8 +216,8 @@ def open_foreign(
         library=kind,
         architecture=opened.architecture,
         classes=anatomy.classes,
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=triple("mean", list(mean)),
+        std=triple("std", list(std)),
         stride=sizes.stride,
         factor=sizes.factor,
         multiple=opened.multiple,
@@ -226,7 +228,7 @@ def open_foreign(
     return ForeignSegmenter(replaced, config, classes or opened.classes).eval()
 
 
-def _measured(opened: OpenedModel, example: Example | None) -> Any:
+def _measured(opened: OpenedModel, example: Example | None) -> tuple[Anatomy, Sizes]:
     """Anatomy and sizes, from the given example or the first images of `sides` that the model takes."""
     examples = [(1, 3, side, side) for side in opened.sides] if example is None else [example]
     refusals = []

@@ -45,7 +45,7 @@ def rebuild(architecture: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If torchvision has no such model.
     """
-    builder = architecture.get("builder")
+    builder = str(architecture.get("builder"))
     _check(builder)
     options = {"num_classes": architecture.get("num_classes"), "aux_loss": architecture.get("aux_loss")}
     if options["aux_loss"] is None:  # LRASPP does not know it

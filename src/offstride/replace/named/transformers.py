@@ -44,15 +44,15 @@ def rebuild(architecture: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If transformers has no such model for semantic segmentation, or refuses the configuration.
     """
-    name = architecture.get("class")
+    name = str(architecture.get("class"))
     if name not in MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES.values():
         raise ValueError(f"transformers: expected a model for semantic segmentation, got {name!r}")
     try:
         kind: Any = getattr(transformers, name)
         config = kind.config_class.from_dict(dict(architecture.get("config", {})))
-        for part in (config, getattr(config, "backbone_config", None)):
-            if getattr(part, "use_pretrained_backbone", False):
-                part.use_pretrained_backbone = False
+        parts: list[Any] = [config, getattr(config, "backbone_config", None)]
+        for part in (part for part in parts if getattr(part, "use_pretrained_backbone", False)):
+            part.use_pretrained_backbone = False
         return kind(config)
     except Exception as error:  # of its many configurations
         raise ValueError(f"transformers: cannot build {name} from its configuration ({first_line(error)})") from error
