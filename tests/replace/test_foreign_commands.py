@@ -11,8 +11,9 @@ from PIL import Image
 
 from offstride import open_model
 from offstride.cli.main import main
-from offstride.data import FolderDataset
+from offstride.data import FolderDataset, read_image
 from offstride.evaluate import evaluate
+from offstride.evaluate.decoding import decode_image
 from offstride.export import load_exported
 from offstride.models import complexity
 
@@ -134,6 +135,31 @@ def test_export(name, references, data, tmp_path):
     with torch.no_grad():
         expected = model(images)
     torch.testing.assert_close(exported.field(images).dense(), expected, rtol=1e-3, atol=1e-3 * expected.abs().max())
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_exports_of_any_size(name, references, tmp_path):
+    assert main(["export", references[name], "--dynamic", "--scores", f"--output={tmp_path}/m.onnx"]) == 0
+    model, exported = open_model(references[name]), load_exported(tmp_path / "m.onnx")
+    for size in ((70, 93), (128, 96)):
+        images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            expected = model(images)
+        torch.testing.assert_close(
+            exported.field(images).dense(), expected, rtol=1e-4, atol=1e-4 * expected.abs().max()
+        )
+
+
+def test_offsets_are_drawn_where_images_were_padded(references, data, tmp_path):
+    model = open_model(references["smp"]).with_upsampler("lau")
+    torch.nn.init.normal_(model.upsampler.offset_layers()[-1].weight)
+    model.save(tmp_path / "m.safetensors")
+    pixels = read_image(data[4] / "images" / "val" / "0.png")
+    decoding = decode_image(open_model(tmp_path / "m.safetensors"), pixels, None)
+    assert decoding.offsets.field.shape == (2, *SIZE)
+    plain = decode_image(open_model(references["smp"]), pixels, None)
+    assert plain.offsets is None
+    assert np.array_equal(decoding.offsets.before, plain.prediction)
 
 
 @pytest.mark.parametrize("name", MAKERS)
