@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from offstride.data import ClassSet, normalize
+from offstride.evaluate.evaluation import device_of
 from offstride.field import BilinearField, CroppedField, LocatedField, LogitField, argmax, confidence
 from offstride.inference.images import NamedModel
 from offstride.losses import located
@@ -38,7 +39,7 @@ def decode_image(
         report: Progress callback: `report(done, total)`, after each run of the model.
     """
     image = normalize(torch.from_numpy(pixels).permute(2, 0, 1), model.mean, model.std)
-    images = image[None].to(model.device)
+    images = image[None].to(device_of(model))
     decoded = model.decode(images)
     field = decoded.main
     prediction = _classes(field)

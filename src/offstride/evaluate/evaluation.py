@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -122,7 +123,7 @@ def evaluate(
     """
     from offstride.metrics import BoundaryIoU, ConfusionMatrix  # torchmetrics takes seconds to import
 
-    classes, device = dataset.classes, model.device
+    classes, device = dataset.classes, device_of(model)
     confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
     seconds = 0.0
     for prediction, label, spent in predicted(model, dataset, protocol, workers, progress):
@@ -147,7 +148,7 @@ def predicted(
         raise ValueError(
             f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}"
         )
-    device = model.device
+    device = device_of(model)
     images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
     model.eval()
     for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
@@ -155,6 +156,11 @@ def predicted(
         prediction = label_map(model, image.to(device), protocol)
         yield prediction, label.to(device), time.perf_counter() - start
         progress(done, len(images))
+
+
+def device_of(model: Any) -> torch.device:
+    """Where a model runs: its `device`, or that of its parameters if it does not say."""
+    return model.device if hasattr(model, "device") else next(model.parameters()).device
 
 
 def _listed(model: NamedModel) -> str:

@@ -88,7 +88,7 @@ def _check(model: BaseSegmenter, size: tuple[int, int], dynamic: str, input: str
     for name, (value, kind) in kinds.items():
         if value not in get_args(kind):
             raise ValueError(f"{name}: expected one of {', '.join(get_args(kind))}, got {value!r}")
-    device = model.device
+    device = next(model.parameters()).device
     if device.type != "cpu":
         raise ValueError(f"model: expected one on the CPU, got {device}")
 
