@@ -13,6 +13,7 @@ from families import FAMILIES, size_of
 from foreign_models import LABELS, MAKERS, smp_folder, torchvision_file, transformers_folder
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torchvision.models import get_model_weights
 
 from offstride import Segmenter, create_model, open_model
 from offstride.data import ClassSet
@@ -263,6 +264,21 @@ def test_a_state_with_its_wrapper_and_without_counters_is_taken(tmp_path):
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(open_model(reference)(images), original(images)["out"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", ["", "@DEFAULT", "@COCO_WITH_VOC_LABELS_V1", "@{file}"])
+def test_published_weights_come_from_the_cache_with_their_classes(tmp_path, monkeypatch, weights):
+    name = "lraspp_mobilenet_v3_large"
+    published = get_model_weights(name).DEFAULT
+    (tmp_path / "checkpoints").mkdir()
+    file = tmp_path / "checkpoints" / published.url.rpartition("/")[2]
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    _, original = torchvision_file(file, name, classes=21)
+    model = open_model(f"torchvision:{name}{weights.format(file=file)}")
+    assert model.classes.names == tuple(published.meta["categories"])
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), original(images)["out"], rtol=1e-4, atol=1e-4)
 
 
 class Payload:

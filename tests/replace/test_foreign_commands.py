@@ -258,6 +258,22 @@ def test_unknown_references_are_one_line(command, data, tmp_path, capsys, monkey
         assert message in said(capsys)
 
 
+def test_exported_labels_are_scored_and_not_explained(references, data, tmp_path, capsys):
+    words = ["--size", *map(str, SIZE), f"--output={tmp_path}/m.onnx"]
+    assert main(["export", references["torchvision"], *words]) == 0
+    where = [f"--root={data[5]}", "--split=val", f"--json={tmp_path}/scores.json", "--workers=0"]
+    assert main(["evaluate", str(tmp_path / "m.onnx"), *where]) == 0
+    expected = evaluate(open_model(references["torchvision"]), FolderDataset(data[5], "val")).to_dict()["miou"]
+    assert json.loads((tmp_path / "scores.json").read_text())["miou"] == pytest.approx(expected, abs=1e-3)
+    capsys.readouterr()
+    image = str(data[5] / "images" / "val" / "0.png")
+    assert main(["visualize", str(tmp_path / "m.onnx"), image, f"--output={tmp_path}/pictures"]) == 2
+    assert "this file gives labels, and scores are needed" in said(capsys)
+    assert not (tmp_path / "pictures").exists()
+    assert main(["complexity", str(tmp_path / "m.onnx"), f"--size=[{SIZE[0]}, {SIZE[1]}]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames_per_second"] > 0
+
+
 @pytest.mark.parametrize("command", ["export", "finetune-upsampling"])
 def test_exported_files_have_no_parts(command, tmp_path, capsys):
     words = ["--output", str(tmp_path / ("x.onnx" if command == "export" else "run"))]

@@ -48,8 +48,8 @@ class LabelField(LogitField):
     @property
     def values(self) -> Tensor:
         raise ValueError(
-            "model: this file gives labels, and scores are needed to average over scales, windows or mirror images; "
-            "export it with --scores"
+            "model: this file gives labels, and scores are needed for confidences and to average over scales, windows "
+            "or mirror images; export it with --scores"
         )
 
     def rows(self, start: int, stop: int) -> Tensor:
