@@ -36,7 +36,7 @@ def load(name: str) -> OpenedModel:
     model, architecture = _fitting(builder, state, wanted or "DEFAULT")
     known = named_classes(published.meta["categories"]) if published else None
     preset = next(iter(weights)).transforms()
-    return OpenedModel(model.eval(), architecture, 3, known, mean=preset.mean, std=preset.std)
+    return OpenedModel(model.eval(), architecture, 3, known, mean=preset.mean, std=preset.std, sides=(128,))
 
 
 def rebuild(architecture: Mapping[str, Any]) -> nn.Module:
