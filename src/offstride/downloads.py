@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -19,7 +20,7 @@ def reachable(url: str, seconds: float = SECONDS) -> bool:
             urlopen(Request(url, method="HEAD"), timeout=seconds).close()
         except HTTPError:
             answers.append(True)
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             answers.append(False)
         else:
             answers.append(True)
