@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from offstride.field import (
     BilinearField,
+    CroppedField,
     DenseField,
     LocatedField,
     NearestField,
@@ -46,6 +47,10 @@ def plain(kind, *options, coarse=(4, 5)):
     return kind(scores, *options), (scores,)
 
 
+def cropped(field, leaves):
+    return CroppedField(field, SIZE), leaves
+
+
 def subpixel():
     leaves = (
         leaf(B, 3, 3, 4),
@@ -71,6 +76,10 @@ KINDS = {
     "located, each class": lambda: located(C, "center"),
     "located, then bilinear": lambda: then_bilinear(1, "center"),
     "located, then bilinear, corner, each class": lambda: then_bilinear(C, "corner"),
+}
+KINDS |= {
+    "cropped": lambda: cropped(*plain(BilinearField, (12, 20))),
+    "cropped, located": lambda: cropped(*located(1, "aligned", (12, 20))),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 OPTIONS = [
@@ -293,6 +302,8 @@ def rebuild(field, tensors):
         source = field.source
         source = tensors[id(source)] if isinstance(source, torch.Tensor) else rebuild(source, tensors)
         return BilinearField(source, field.size, field.origin)
+    if isinstance(field, CroppedField):
+        return CroppedField(rebuild(field.source, tensors), field.size)
     if isinstance(field, LocatedField):
         return LocatedField(tensors[id(field.scores)], tensors[id(field.offsets)], field.origin)
     if isinstance(field, NearestField):

@@ -24,6 +24,7 @@ NAMES = {
     "cross_entropy",
     "located_cross_entropy",
     "located_sample",
+    "open_model",
     "plan_upsampling",
     "replace_upsampling",
     "upsample_argmax",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from offstride.field import LogitField, argmax, confidence, cross_entropy
     from offstride.models import Segmenter, create_model
+    from offstride.opening import open_model
     from offstride.ops import (
         located_cross_entropy,
         located_sample,
@@ -25,6 +26,7 @@ __all__ = [
     "cross_entropy",
     "located_cross_entropy",
     "located_sample",
+    "open_model",
     "plan_upsampling",
     "replace_upsampling",
     "upsample_argmax",
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "offstride.field": ("LogitField", "argmax", "confidence", "cross_entropy"),
     "offstride.models": ("Segmenter", "create_model"),
+    "offstride.opening": ("open_model",),
     "offstride.replace": ("plan_upsampling", "replace_upsampling"),
 }
 

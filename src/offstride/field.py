@@ -319,6 +319,37 @@ class SubpixelField(LogitField):
         return fine[:, :, start - r * first : stop - r * first, : self.size[1]]
 
 
+@dataclass(frozen=True, eq=False)
+class CroppedField(LogitField):
+    """The top left part of a field, of an image that was padded.
+
+    Args:
+        source: Field of shape `(B, C, H', W')`.
+        size: `(H, W)` of the part, at most `(H', W')`.
+    """
+
+    source: LogitField
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((*self.source.shape[:2], *self.size))
+
+    @property
+    def values(self) -> Tensor:
+        return self.source.values
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        self.check_rows(start, stop)
+        return self.source.rows(start, stop)[..., : self.size[1]]
+
+    def label_map(self) -> Tensor:
+        return self.source.label_map()[:, : self.size[0], : self.size[1]]
+
+    def confidence(self) -> Tensor:
+        return self.source.confidence()[:, : self.size[0], : self.size[1]]
+
+
 def pixel_losses(field: LogitField, labels: Tensor | CheckedLabels, **options: Unpack[CrossEntropyOptions]) -> Tensor:
     """Cross-entropy of every pixel of a field, without its full-resolution scores: `(B, H, W)`, 0 at ignored pixels.
     Arguments and errors as in `cross_entropy`.

@@ -122,7 +122,7 @@ def test_bad_options_are_one_line(checkpoint, capsys, arguments, named):
 
 def test_the_wrong_file_is_one_line(tmp_path, scores_file, images, capsys):
     assert main(["export", str(images / "one.png")]) == 2
-    assert "expected a safetensors file" in complaint(capsys)
+    assert "expected a model file (.safetensors)" in complaint(capsys)
     for name in ("no.onnx", "no.pt2"):
         (tmp_path / name).write_bytes(b"nothing")
         assert main(["predict", str(tmp_path / name), str(images)]) == 2

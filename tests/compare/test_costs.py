@@ -26,7 +26,7 @@ def test_peak_memory_is_that_of_a_label_map_at_least(files):
 
 
 def test_costs(files, monkeypatch):
-    monkeypatch.setattr("offstride.compare.costs._peak", lambda model, image, file, stride: file.stat().st_size)
+    monkeypatch.setattr("offstride.compare.costs._peak", lambda model, image, file, *_: file.stat().st_size)
     done = []
     costs = measure_costs(
         files, (64, 96), devices=[torch.device("cpu")], rounds=2, progress=lambda *numbers: done.append(numbers)

@@ -4,6 +4,7 @@ A feature network returns a list of maps; its `feature_info` describes them, its
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from offstride.backbones.dilation import dilate_densenet, dilate_xception, is_xception
 from offstride.backbones.resnetv2_gluon import resnetv2_50_gluon
 from offstride.backbones.wider_resnet import wider_resnet38
+from offstride.downloads import first_line, hub_or_cache
 
 _OURS: dict[str, Callable[..., Any]] = {"resnetv2_50_gluon": resnetv2_50_gluon, "wider_resnet38": wider_resnet38}
 _FULL_MODELS = {"resnetv2_50_gluon": ("resnetv2_50",)}  # of our networks, where their weights come from a larger model
@@ -34,7 +36,8 @@ def create_network(name: str, output_stride: int, pretrained: bool, options: dic
     if name in _OURS:
         return _create_ours(name, output_stride, pretrained, options)
     xception = is_xception(name)
-    network = _create_timm(name, 32 if xception else output_stride, pretrained, options)
+    with hub_or_cache() if pretrained else nullcontext():
+        network = _create_timm(name, 32 if xception else output_stride, pretrained, options)
     (dilate_xception if xception else dilate_densenet)(network, output_stride)
     return network
 
@@ -86,6 +89,6 @@ def _create_timm(name: str, output_stride: int, pretrained: bool, options: dict[
             if not pretrained:
                 raise
             raise ValueError(
-                f"pretrained: timm could not provide weights of {name!r} ({type(error).__name__}: {error}); "
-                "give the path of a safetensors file instead, or False for random weights"
+                f"pretrained: timm could not provide weights of {name!r}: they cannot be downloaded (no network?); "
+                f"give a local safetensors file, or False for random weights ({first_line(error)})"
             ) from error

@@ -83,6 +83,15 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         raise ValueError(f"{kind} {path}: expected a safetensors file ({error})") from error
 
 
+def read_metadata(path: str | Path, kind: str) -> dict[str, str]:
+    """Metadata of a safetensors file alone; errors as `read_tensors`."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{kind} {path}: expected a safetensors file ({error})") from error
+
+
 def _stored_name(own: str, stored: Collection[str]) -> str:
     """Full-model name of a feature network's tensor: itself, without a wrapper in front (`model.stages.0`), or with the
     first level of nesting restored (`stages_0`).

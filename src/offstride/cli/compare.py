@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import announce, columns, command_parser, pick_device, progress_bar, simple_table
+from offstride.cli.model import add_missing, missing_of
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.compare import Resampling
 from offstride.data import build_dataset
@@ -23,7 +24,7 @@ DEFAULT = "bilinear,pixel_shuffle,transposed,dupsampling,carafe,dysample,lau,lau
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Train what is missing, score it, and report; or score and report on model files."""
+    """Train what is missing, score it, and report; or score and report on models."""
     named, words = split_settings(arguments)
     settings = dict(named)
     values = _parser(program).parse_args(words)
@@ -31,7 +32,7 @@ def main(program: str, arguments: list[str]) -> int:
     resampling = Resampling(values.level, values.resamples, values.block)
     how = {"thin": values.thin, "rounds": values.rounds, "output_stride": values.output_stride}
     scoring = Scoring(values.split, protocol_of(values), resampling, **how)
-    store = Store(values.output, pick_device(values.device), announce, progress_bar)
+    store = Store(values.output, pick_device(values.device), announce, progress_bar, missing_of(values))
     if values.checkpoints:
         dataset = build_dataset(values.data, values.split, root=values.root)
         contestants = read_files(values.checkpoints, dataset, scoring, store)
@@ -60,7 +61,7 @@ def _parser(program: str) -> ArgumentParser:
         "significant; or report on trained models. The first method is the baseline. Finished runs are skipped, "
         f"interrupted ones resumed. Named methods: {', '.join(VARIANTS)}.",
         f"{program} --recipe RECIPE … [options] [--SECTION.SETTING VALUE …]\n"
-        f"       {program} --checkpoints NAME=FILE … --data NAME --root FOLDER [options]",
+        f"       {program} --checkpoints NAME=MODEL … --data NAME --root FOLDER [options]",
     )
     result.add_argument("--recipe", type=Path, nargs="+", default=[], help="recipe files shared by all methods")
     result.add_argument(
@@ -68,7 +69,8 @@ def _parser(program: str) -> ArgumentParser:
     )
     result.add_argument("--seeds", type=int, default=3, help="number of seeds (0, 1, 2 …) for each method")
     result.add_argument("--model", default="last", choices=("last", "best"), help="which model of a run is scored")
-    result.add_argument("--checkpoints", nargs="+", default=[], metavar="NAME=FILE", help="report on model files")
+    result.add_argument("--checkpoints", nargs="+", default=[], metavar="NAME=MODEL", help="report on models")
+    add_missing(result)
     result.add_argument("--data", default="folder", help="with --checkpoints: name of the data set")
     result.add_argument("--root", type=Path | None, help="with --checkpoints: its folder")
     result.add_argument("--output", type=Path, default=Path("runs/compare"), help="folder of runs and report")

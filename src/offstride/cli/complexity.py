@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import columns, command_parser, pick_device, progress_bar, simple_table
+from offstride.cli.model import KINDS, add_missing, model_of
 from offstride.data.catalog import CAMVID, STREETS
-from offstride.models import Segmenter, create_model
+from offstride.models import BaseSegmenter, create_model
 from offstride.models.complexity import complexity
 from offstride.models.presets import PRESETS
 from offstride.models.published import PAPER_ROWS, PaperRow, paper_rows
 from offstride.models.timing import timed
+from offstride.opening import is_reference, network_of
+from offstride.train.fit import foreign_model
 from offstride.train.reading import read_recipe
 
 _CLASSES = {"camvid": len(CAMVID), "streets": len(STREETS)}
@@ -26,22 +29,22 @@ def main(program: str, arguments: list[str]) -> int:
     if values.paper:
         return _print_paper(values)
     if values.model is None:
-        raise ValueError("model: expected the name of a model (offstride models lists them), a recipe or a checkpoint")
-    model, own_size = _model(values.model, values.classes)
+        raise ValueError(f"model: expected the name of a model (offstride models lists them), a recipe, {KINDS}")
+    model, own_size = _model(values)
     size = tuple(values.size) if values.size else own_size
-    costs = complexity(model, size)
+    costs = complexity(network_of(model), size)
     figures = {"model": values.model, "size": list(costs.size)}
     figures |= {key: getattr(costs, key) for key in ("parameters", "macs", "flops", "activation_bytes")}
     if values.seconds > 0:
-        figures |= timed(model.to(pick_device(values.device)).eval(), size, values.seconds)
+        figures |= timed(model, size, values.seconds)
     print(json.dumps(figures, indent=2)) if values.json else Console().print(_card(figures))
     return 0
 
 
 def _parser(program: str) -> ArgumentParser:
     result = command_parser(program, "Parameters, multiply-adds, memory of activations and speed of a model.")
-    result.add_argument("model", nargs="?", type=str, help="name, recipe (.yaml) or checkpoint (.safetensors)")
-    result.add_argument("--classes", type=int | None, help="number of classes (default: that of the paper)")
+    result.add_argument("model", nargs="?", type=str, help=f"name, recipe (.yaml), {KINDS}")
+    add_missing(result, "number of classes of a name or recipe (default: that of the paper), or names as elsewhere")
     result.add_argument("--size", type=list[int] | None, help="[height, width] of the image")
     result.add_argument("--seconds", type=float, default=10, help="time spent on timing label maps; 0 skips timing")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")
@@ -51,20 +54,31 @@ def _parser(program: str) -> ArgumentParser:
     return result
 
 
-def _model(source: str, classes: int | None) -> tuple[Segmenter, tuple[int, int]]:
-    """A model, and the (height, width) of the image that its costs are given for."""
+def _model(values: Namespace) -> tuple[Any, tuple[int, int]]:
+    """A model on its device, and the (height, width) of the image that its costs are given for."""
+    source = values.model
+    if source not in PRESETS and Path(source).suffix not in (".yaml", ".yml"):
+        if not is_reference(source):
+            raise ValueError(f"model: expected a name that `offstride models` lists, a recipe, {KINDS}, got {source!r}")
+        return model_of(values, source, device=values.device), (512, 512)
+    if values.classes is not None and not values.classes.isdigit():
+        raise ValueError(f"classes: expected a number for a name or a recipe, got {values.classes!r}")
+    classes = int(values.classes) if values.classes else None
+    model, size = _planned(source, classes)
+    return model.to(pick_device(values.device)).eval(), size
+
+
+def _planned(source: str, classes: int | None) -> tuple[BaseSegmenter, tuple[int, int]]:
+    """A model of a name or a recipe, which is not trained."""
     if source in PRESETS:
         return create_model(source, classes=classes), PRESETS[source].size
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml"):
-        recipe = read_recipe(path)
-        count = classes or _CLASSES.get(recipe.data.name)
-        if count is None:
-            raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
-        return create_model(classes=count, **recipe.model.settings()), recipe.data.crop
-    if path.suffix == ".safetensors":
-        return Segmenter.load(path), (512, 512)
-    raise ValueError(f"model: expected a name that `offstride models` lists, a recipe or a checkpoint, got {source!r}")
+    recipe = read_recipe(Path(source))
+    if recipe.model.reference is not None:
+        return foreign_model(recipe.model), recipe.data.crop
+    count = classes or _CLASSES.get(recipe.data.name)
+    if count is None:
+        raise ValueError(f"classes: expected a number; the recipe's data set {recipe.data.name!r} does not fix it")
+    return create_model(classes=count, **recipe.model.settings()), recipe.data.crop
 
 
 def _card(figures: dict[str, Any]) -> Table:

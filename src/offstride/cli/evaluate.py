@@ -9,22 +9,22 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from offstride.cli.console import add_data, columns, command_parser, open_data, pick_device, progress_bar
+from offstride.cli.console import add_data, columns, command_parser, open_data, progress_bar
+from offstride.cli.model import add_model, model_of
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.evaluate import Evaluation, evaluate
 from offstride.files import write_text
-from offstride.models import Segmenter
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Evaluate a checkpoint."""
+    """Evaluate a model."""
     values = _parser(program).parse_args(arguments)
     protocol = protocol_of(values)
-    model = Segmenter.load(values.checkpoint, output_stride=values.output_stride).to(pick_device(values.device))
+    model = model_of(values, values.model, device=values.device)
     dataset = open_data(values, values.split, values.count)
     with progress_bar("evaluating") as progress:
         result = evaluate(model, dataset, protocol=protocol, workers=values.workers, progress=progress)
-    source = f"{values.checkpoint} on {values.data} {values.split or ''}".rstrip()
+    source = f"{values.model} on {values.data} {values.split or ''}".rstrip()
     title = ", ".join(filter(None, [source, f"output stride {model.config.output_stride}", str(protocol)]))
     Console().print(score_table(result, title))
     if values.json:
@@ -35,7 +35,7 @@ def main(program: str, arguments: list[str]) -> int:
 
 def _parser(program: str) -> ArgumentParser:
     result = command_parser(program, "Score a trained model on a data set.")
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
+    add_model(result)
     add_data(result, "test", "score on")
     result.add_argument("--json", type=Path, help="JSON file to write all scores to")
     result.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 …")

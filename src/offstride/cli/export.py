@@ -5,19 +5,20 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from offstride.cli.console import command_parser
+from offstride.cli.model import add_model, network_of_model
 from offstride.export import ExportInfo, export_onnx, export_torch
 from offstride.export.onnx_file import DEFAULT_OPSET
-from offstride.models import Segmenter
+from offstride.opening import is_local
 
 FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
 """Formats and their file suffixes."""
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Export a checkpoint, and print what the file takes and returns."""
+    """Export a model, and print what the file takes and returns."""
     values = _parser(program).parse_args(arguments)
     path = _path(values)
-    model = Segmenter.load(values.checkpoint, output_stride=values.output_stride)
+    model = network_of_model(values, values.model, "to export")
     options = {
         "size": (values.size[0], values.size[1]),
         "dynamic": values.dynamic or "none",
@@ -34,9 +35,9 @@ def main(program: str, arguments: list[str]) -> int:
 
 def _parser(program: str) -> ArgumentParser:
     result = command_parser(program, "Write a model as a file of standard operators that runs without Offstride.")
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
+    add_model(result)
     result.add_argument("--format", type=str, default="onnx", help=f"one of {', '.join(FORMATS)}")
-    result.add_argument("--output", type=Path, help="file to write (default: the checkpoint's path with a new suffix)")
+    result.add_argument("--output", type=Path, help="file to write (default: that of the model with a new suffix)")
     result.add_argument("--size", type=int, nargs=2, default=[512, 512], metavar=("H", "W"), help="size of images")
     result.add_argument(
         "--dynamic",
@@ -72,7 +73,9 @@ def _path(values: Namespace) -> Path:
     if values.opset is not None and values.format != "onnx":
         raise ValueError(f"opset: belongs to the format onnx, not to {values.format}")
     suffix = FORMATS[values.format]
-    path = values.output or values.checkpoint.with_suffix(suffix)
+    if values.output is None and not is_local(values.model):
+        raise ValueError(f"output: expected the file to write for {values.model}")
+    path = values.output or Path(values.model).with_suffix(suffix)
     if path.suffix != suffix:
         raise ValueError(f"output: expected a file named {suffix} for {values.format}, got {path}")
     return path

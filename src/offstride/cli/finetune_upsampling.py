@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from offstride.cli.console import announce, columns, command_parser, pick_device, progress_bar
+from offstride.cli.model import add_model, missing_of
 from offstride.data import SampleSet
 from offstride.evaluate import Evaluation, evaluate
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 from offstride.train import Recipe, build_split, fit, is_first_process, with_new_upsampler
-from offstride.train.finetune import describe_start
+from offstride.train.finetune import describe_start, original_model
 from offstride.train.reading import to_recipe
 from offstride.train.recipe_file import SECTIONS
 
@@ -32,29 +33,30 @@ def main(program: str, arguments: list[str]) -> int:
     for word in arguments:
         if word.startswith("--model."):
             name = word.partition("=")[0]
-            raise ValueError(f"{name}: expected no settings of the model; they come from the checkpoint")
+            raise ValueError(f"{name}: expected no settings of the model; they come from the model itself")
     parser = _parser(program)
     values = parser.instantiate(parser.parse_args(arguments))
-    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options)
+    missing = missing_of(values)
+    model = with_new_upsampler(values.checkpoint, values.upsampler, values.upsampler_options, missing)
     if "upsampler" not in values.schedule.train_parts:
         raise ValueError(f"schedule.train_parts: expected the upsampler, got {', '.join(values.schedule.train_parts)}")
     recipe = to_recipe(values, model=model)
     val_set = build_split(recipe.data, "val")
     if is_first_process():
-        announce(describe_start(recipe, values.checkpoint, val_set))
+        announce(describe_start(recipe, values.checkpoint, val_set, missing))
     best = fit(recipe, values.output, resume=values.resume, title=f"fine-tuning {recipe.model.upsampler}")
     if is_first_process():
-        files = {"before": values.checkpoint, "after": best}
-        scores = {name: _score(file, val_set, recipe) for name, file in files.items()}
+        models = {"before": original_model(values.checkpoint, missing), "after": original_model(best, {})}
+        scores = {name: _score(model, val_set, recipe) for name, model in models.items()}
         Console().print(_table(scores, f"{recipe.data.name} {recipe.data.val}, best of the run by mIoU"))
         print(best)
     return 0
 
 
-def _score(path: Path, val_set: SampleSet, recipe: Recipe) -> Evaluation:
+def _score(model: BaseSegmenter, val_set: SampleSet, recipe: Recipe) -> Evaluation:
     device = pick_device("cpu" if recipe.schedule.accelerator == "cpu" else "auto")
     with progress_bar("scoring") as progress:
-        return evaluate(Segmenter.load(path).to(device), val_set, workers=recipe.data.workers, progress=progress)
+        return evaluate(model.to(device), val_set, workers=recipe.data.workers, progress=progress)
 
 
 def _table(scores: dict[str, Evaluation], title: str) -> Table:
@@ -72,9 +74,9 @@ def _parser(program: str) -> ArgumentParser:
         "Train a new upsampler on a frozen model: backbone, head, classifier and batch statistics do not change. If it "
         "replaces bilinear upsampling, lau, dysample and deformable initially give the same output. Prints scores on "
         "the val split before and after. --resume continues a run that was stopped.",
-        f"{program} CHECKPOINT [--upsampler NAME] --data.root FOLDER --output FOLDER [--SECTION.SETTING VALUE]",
+        f"{program} MODEL [--upsampler NAME] --data.root FOLDER --output FOLDER [--SECTION.SETTING VALUE]",
     )
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
+    add_model(result, "checkpoint", metavar="MODEL")
     result.add_argument("--upsampler", default="lau", help="name of the upsampler")
     result.add_argument("--upsampler-options", type=dict[str, Any], default={}, help="its options, as YAML or JSON")
     result.add_argument("--output", type=Path, required=True, help="directory of the run")

@@ -12,8 +12,8 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from PIL import Image
 
-from offstride.cli.console import command_parser, pick_device, progress_bar
-from offstride.cli.loading import loading
+from offstride.cli.console import command_parser, progress_bar
+from offstride.cli.model import add_model, model_of
 from offstride.cli.protocol import add_protocol, protocol_of
 from offstride.data import ImageWindows, find_images, listed_images, open_pixels
 from offstride.data.catalog import voc_colors
@@ -23,7 +23,7 @@ from offstride.visualize import overlay, save_label_png
 
 if TYPE_CHECKING:  # both take seconds to import; a wrong option is reported before
     from offstride.export import ExportedModel
-    from offstride.models import Segmenter
+    from offstride.models import BaseSegmenter
 
 Pixels = np.ndarray | ImageWindows
 Save = Callable[[Path, Pixels, np.ndarray], None]
@@ -37,7 +37,7 @@ def main(program: str, arguments: list[str]) -> int:
     images = find_images(values.images)
     if values.list:
         images = listed_images(images, values.list)
-    model = _load(values)
+    model = model_of(values, values.model, device=values.device)
     failed = []
     with _saver(values, model) as save, progress_bar("predicting") as progress:
         for done, (name, path) in enumerate(images.items(), 1):
@@ -61,7 +61,7 @@ def _parser(program: str) -> ArgumentParser:
         "Write NAME.png (class indices with a palette) and NAME_overlay.jpg for every image, or the archive that a "
         "test server expects.",
     )
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors), or an exported one (.onnx, .pt2)")
+    add_model(result)
     result.add_argument(
         "images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'"
     )
@@ -75,23 +75,8 @@ def _parser(program: str) -> ArgumentParser:
     return result
 
 
-def _load(values: Namespace) -> Segmenter | ExportedModel:
-    """The model of an exported file, or of a checkpoint."""
-    path = values.checkpoint
-    if path.suffix != ".safetensors":
-        with loading():
-            from offstride.export.runtime import SUFFIXES, load_exported
-        if path.suffix in SUFFIXES and values.output_stride is not None:
-            raise ValueError(f"output_stride: fixed in an exported file, got {values.output_stride} for {path}")
-        if path.suffix in SUFFIXES:
-            return load_exported(path, device="cpu" if values.device == "auto" else pick_device(values.device))
-    with loading():
-        from offstride.models import Segmenter
-    return Segmenter.load(path, output_stride=values.output_stride).to(pick_device(values.device))
-
-
 @contextmanager
-def _saver(values: Namespace, model: Segmenter | ExportedModel) -> Iterator[Save]:
+def _saver(values: Namespace, model: BaseSegmenter | ExportedModel) -> Iterator[Save]:
     """The function that writes the results of an image."""
     if values.submission is None:
         yield partial(_save_pictures, values.output, model, values.alpha if values.overlays else None)
@@ -101,7 +86,12 @@ def _saver(values: Namespace, model: Segmenter | ExportedModel) -> Iterator[Save
 
 
 def _save_pictures(
-    folder: Path, model: Segmenter | ExportedModel, alpha: float | None, name: Path, pixels: Pixels, labels: np.ndarray
+    folder: Path,
+    model: BaseSegmenter | ExportedModel,
+    alpha: float | None,
+    name: Path,
+    pixels: Pixels,
+    labels: np.ndarray,
 ) -> None:
     palette = model.classes.palette if model.classes else voc_colors(model.config.classes)
     target = folder / name

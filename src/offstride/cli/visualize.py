@@ -4,19 +4,19 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from offstride.cli.console import pick_device, progress_bar
+from offstride.cli.console import progress_bar
+from offstride.cli.model import add_model, model_of
 from offstride.data import find_images
 from offstride.evaluate.decoding_page import write_decoding_page
-from offstride.models import Segmenter
 
 
 def main(program: str, arguments: list[str]) -> int:
     """Draw; images that cannot be used are named and left out, and the exit code is then 2."""
     values = _parser(program).parse_args(arguments)
-    model = Segmenter.load(values.checkpoint).to(pick_device(values.device)).eval()
+    model = model_of(values, values.model, device=values.device)
     images, page = find_images(values.images), values.output / "index.html"
     with progress_bar("drawing") as progress:
-        failures = write_decoding_page(page, model, values.checkpoint.name, images, values.labels, progress)
+        failures = write_decoding_page(page, model, Path(values.model).name, images, values.labels, progress)
     if len(failures) < len(images):
         print(f"{len(images) - len(failures)} images drawn: {page}")
     if failures:
@@ -32,7 +32,7 @@ def _parser(program: str) -> ArgumentParser:
         "labels with each of them set to zero.",
         exit_on_error=False,
     )
-    result.add_argument("checkpoint", type=Path, help="model file (.safetensors)")
+    add_model(result)
     result.add_argument(
         "images", type=str, nargs="+", help="image files, folders or quoted patterns such as 'a/**/*.jpg'"
     )

@@ -17,8 +17,8 @@ from offstride.data.sample import sample_name
 from offstride.evaluate import WHOLE, predicted
 from offstride.files import write_whole
 from offstride.inference import InferenceProtocol
+from offstride.inference.images import NamedModel
 from offstride.metrics import BoundaryIoU, boundary_band, confusion_matrix
-from offstride.models import Segmenter
 from offstride.ops.labels import IGNORE_INDEX
 
 WIDTHS = (1, 2, 4, 8, 16)
@@ -76,7 +76,7 @@ class ImageCounts:
 
 
 def count_images(
-    model: Segmenter,
+    model: NamedModel,
     dataset: SampleSet,
     *,
     protocol: InferenceProtocol = WHOLE,

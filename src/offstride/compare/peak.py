@@ -1,29 +1,31 @@
-"""Peak memory of one prediction in a fresh process: `python -m offstride.compare.peak FILE HEIGHT WIDTH [STRIDE]`."""
+"""Peak memory of one prediction in a fresh process: `python -m offstride.compare.peak MODEL HEIGHT WIDTH [JSON]`."""
 
 import ctypes
 import gc
+import json
 import sys
 from pathlib import Path
 
 import torch
 
+from offstride.compare.opened import open_compared
 from offstride.field import argmax
-from offstride.models import Segmenter
 from offstride.ops import native
 
 
-def main(checkpoint: str, height: str, width: str, output_stride: str | None = None) -> None:
+def main(model: str, height: str, width: str, how: str = "{}") -> None:
     """Print the growth of resident memory in bytes, from an image to its label map, once all that stays is loaded."""
-    model = Segmenter.load(checkpoint, output_stride=None if output_stride is None else int(output_stride))
-    image = torch.rand(1, model.backbone.in_channels, int(height), int(width))
+    options = {"output_stride": None, "missing": {}, **json.loads(how)}
+    opened = open_compared(model, **options)
+    image = torch.rand(1, 3, int(height), int(width))
     with torch.inference_mode():
-        argmax(model.field(image))
+        argmax(opened.field(image))
         native.forget_memory()
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
         before = _status("VmRSS")
-        argmax(model.field(image))
+        argmax(opened.field(image))
     print(_status("VmHWM") - before)
 
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from offstride.data import ClassSet, read_image, read_mask
 from offstride.data.layout import LABEL_SUFFIXES, abridged
-from offstride.evaluate.decoding import class_set, decode_image
-from offstride.models import Segmenter
+from offstride.evaluate.decoding import DecodedModel, class_set, decode_image
 from offstride.visualize import DecodedScene, DecoderPage, write_decoder_page
 from offstride.visualize.decoding import ScenePainter
 
@@ -23,7 +22,7 @@ PAPERS = (
 
 def write_decoding_page(
     path: Path,
-    model: Segmenter,
+    model: DecodedModel,
     name: str,
     images: Mapping[Path, Path],
     labels: Path | None,
@@ -100,15 +99,7 @@ def _read_label(path: Path | None, classes: ClassSet, size: tuple[int, ...]) -> 
     return label
 
 
-def _page(model: Segmenter, name: str, scenes: list[DecodedScene]) -> DecoderPage:
-    config = model.config
-    facts = {
-        "Checkpoint": name,
-        "Backbone": config.backbone,
-        "Head": " + ".join(part for part in (config.head, config.fusion) if part),
-        "Upsampling": config.upsampler,
-        "Output stride": str(config.output_stride),
-        "Classes": str(config.classes),
-    }
+def _page(model: DecodedModel, name: str, scenes: list[DecodedScene]) -> DecoderPage:
+    facts = {"Checkpoint": name, **model.config.facts()}
     notes = (CONFIDENCE, PAPERS) if scenes[0].panels else (CONFIDENCE,)
     return DecoderPage(title="How the labels come about", facts=facts, scenes=scenes, notes=notes)

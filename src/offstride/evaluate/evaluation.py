@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from offstride.data import ClassSet, EvalTransform, Sample, SampleSet
 from offstride.field import argmax
 from offstride.inference import InferenceProtocol
+from offstride.inference.images import ImageModel, NamedModel
 
 if TYPE_CHECKING:
     from offstride.metrics import BoundaryScores, SegmentationScores
-    from offstride.models import Segmenter
 
 WHOLE = InferenceProtocol()
 """Images are predicted whole, as they are."""
@@ -44,7 +45,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         return self.transform(self.dataset[self.share[index]])
 
 
-def label_map(model: Segmenter, images: Tensor, protocol: InferenceProtocol = WHOLE) -> Tensor:
+def label_map(model: ImageModel, images: Tensor, protocol: InferenceProtocol = WHOLE) -> Tensor:
     """Predicted classes of `(B, 3, H, W)` images: `(B, H, W)`; whole images without full-resolution scores."""
     return argmax(protocol.field(model.field, images))
 
@@ -101,7 +102,7 @@ def _number(value: Tensor | float) -> float | None:
 
 
 def evaluate(
-    model: Segmenter,
+    model: NamedModel,
     dataset: SampleSet,
     *,
     protocol: InferenceProtocol = WHOLE,
@@ -122,7 +123,7 @@ def evaluate(
     """
     from offstride.metrics import BoundaryIoU, ConfusionMatrix  # torchmetrics takes seconds to import
 
-    classes, device = dataset.classes, next(model.parameters()).device
+    classes, device = dataset.classes, device_of(model)
     confusion, boundary = ConfusionMatrix(len(classes)).to(device), BoundaryIoU(len(classes)).to(device)
     seconds = 0.0
     for prediction, label, spent in predicted(model, dataset, protocol, workers, progress):
@@ -133,7 +134,7 @@ def evaluate(
 
 
 def predicted(
-    model: Segmenter,
+    model: NamedModel,
     dataset: SampleSet,
     protocol: InferenceProtocol,
     workers: int,
@@ -147,7 +148,7 @@ def predicted(
         raise ValueError(
             f"dataset: expected the classes of the model, {_listed(model)}; got {', '.join(classes.names)}"
         )
-    device = next(model.parameters()).device
+    device = device_of(model)
     images = LabelledImages(dataset, EvalTransform(model.mean, model.std), range(len(dataset)))
     model.eval()
     for done, (image, label) in enumerate(DataLoader(images, num_workers=workers), 1):
@@ -157,5 +158,10 @@ def predicted(
         progress(done, len(images))
 
 
-def _listed(model: Segmenter) -> str:
+def device_of(model: Any) -> torch.device:
+    """Where a model runs: its `device`, or that of its parameters if it does not say."""
+    return model.device if hasattr(model, "device") else next(model.parameters()).device
+
+
+def _listed(model: NamedModel) -> str:
     return ", ".join(model.classes.names) if model.classes else f"{model.config.classes} of them"

@@ -149,7 +149,8 @@ class Contest:
         recipe = self._shared
         crop = recipe.data.crop
         return {
-            "Network": f"{recipe.model.backbone}, {recipe.model.head}, output stride {recipe.model.output_stride}",
+            "Network": recipe.model.reference
+            or f"{recipe.model.backbone}, {recipe.model.head}, output stride {recipe.model.output_stride}",
             "Training": f"{length(recipe)} of {recipe.schedule.batch_size} crops, {crop[0]} × {crop[1]}",
             "Optimiser": f"{recipe.optimizer.name}, rate {recipe.optimizer.learning_rate:g}",
             "Start": "pretrained backbone" if recipe.model.pretrained else "random weights",

@@ -49,8 +49,8 @@ class Scoring:
         """The options that counts depend on."""
         return [self.split, vars(self.protocol), self.output_stride]
 
-    def counts(self, store: Store, path: Path, model: Path, dataset: SampleSet, title: str) -> ImageCounts:
-        """Counts of a model file, kept in the file `path` and computed if missing."""
+    def counts(self, store: Store, path: Path, model: str | Path, dataset: SampleSet, title: str) -> ImageCounts:
+        """Counts of a model, kept in the file `path` and computed if missing."""
 
         def count(path: Path) -> None:
             store.announce(f"scoring {title}")
@@ -73,7 +73,7 @@ class Contestant:
 
     Args:
         name: Short name.
-        models: Model file of every run.
+        models: Model file of every run, or reference of a model (`open_model`).
         runs: Counts of every run.
         description: A line about it.
         paper: Its source.
@@ -81,7 +81,7 @@ class Contestant:
     """
 
     name: str
-    models: Sequence[Path]
+    models: Sequence[str | Path]
     runs: Sequence[ImageCounts]
     description: str = ""
     paper: str = ""
@@ -163,6 +163,7 @@ def _costs(
     files = {method.name: method.models[0] for method in contestants}
     with store.progress("timing") as progress:
         options = {"rounds": scoring.rounds, "output_stride": scoring.output_stride, "progress": progress}
+        options["missing"] = store.missing
         return measure_costs(files, (height, width), devices=devices, **options)
 
 
@@ -189,7 +190,7 @@ def _pictures(
     @cache
     def labels(name: str, index: int) -> np.ndarray:
         image = normalize(sample(index).image, models[name].mean, models[name].std)
-        return label_map(models[name], image[None].to(store.device), scoring.protocol)[0].cpu().numpy()
+        return label_map(models[name], image[None].to(models[name].device), scoring.protocol)[0].cpu().numpy()
 
     parts = ((entry["name"], *part) for entry in content["entries"] for part in entry["extremes"].items())
     for name, kind, images in parts:

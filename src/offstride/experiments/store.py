@@ -4,19 +4,20 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from offstride.compare.opened import open_compared
 from offstride.data import SampleSet
 from offstride.experiments.bases import Report, fit_basis
 from offstride.files import write_text
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 from offstride.train import Recipe, build_split, fit_stages
 from offstride.train.claim import claim
 from offstride.train.recipe import recipe_to_dict
@@ -44,16 +45,19 @@ class Store:
         device: Device of scoring.
         announce: Callback for messages before long steps: `announce(text)`.
         progress: Progress bars.
+        missing: What is not known of models of other libraries, see `open_compared`.
     """
 
     folder: Path
     device: torch.device = CPU
     announce: Callable[[str], None] = lambda text: None
     progress: Progress = no_progress
+    missing: Mapping[str, Any] = field(default_factory=dict)
 
-    def load(self, model: Path, output_stride: int | None = None) -> Segmenter:
-        """A model on the device of scoring; see `Segmenter.load`."""
-        return Segmenter.load(model, output_stride=output_stride).to(self.device)
+    def load(self, model: str | Path, output_stride: int | None = None) -> Any:
+        """A model on the device of scoring, see `open_compared`; exported files run on the CPU."""
+        opened = open_compared(model, output_stride, self.missing)
+        return opened.to(self.device) if isinstance(opened, BaseSegmenter) else opened
 
     def train(self, stages: Sequence[Recipe], directory: Path, title: str) -> None:
         """Train or resume the stages of a run, unless it is finished.

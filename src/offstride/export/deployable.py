@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 from offstride.ops.labels import label_dtype
 from offstride.upsamplers.render import render
 
@@ -33,7 +33,7 @@ class Deployable(nn.Module):
     factor: Tensor
     shift: Tensor
 
-    def __init__(self, model: Segmenter, input: Input, output: Output) -> None:
+    def __init__(self, model: BaseSegmenter, input: Input, output: Output) -> None:
         super().__init__()
         self.model, self.input, self.output = model, input, output
         mean, std = (torch.tensor(values)[:, None, None] for values in (model.mean, model.std))

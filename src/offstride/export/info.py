@@ -7,7 +7,8 @@ from typing import Any, Self, get_args
 from offstride import __version__
 from offstride.data.catalog import ClassSet
 from offstride.export.deployable import Input, Output
-from offstride.models import ModelConfig
+from offstride.models import ForeignConfig, ModelConfig
+from offstride.models.foreign_config import config_from_dict
 from offstride.ops.labels import IGNORE_INDEX
 
 KEY = "offstride"
@@ -30,7 +31,7 @@ class ExportInfo:
         batch: Number of images that it takes at a time; None for any.
     """
 
-    config: ModelConfig
+    config: ModelConfig | ForeignConfig
     classes: ClassSet | None
     input: Input
     output: Output
@@ -85,7 +86,7 @@ class ExportInfo:
                 raise ValueError(f"{name}: expected one of {', '.join(known)}, got {values[name]!r}")
         size, classes = values["size"], values["classes"]
         return cls(
-            ModelConfig.from_dict(values["config"]),
+            config_from_dict(values["config"]),
             ClassSet.from_dict(classes) if classes else None,
             values["input"],
             values["output"],

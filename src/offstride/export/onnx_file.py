@@ -12,7 +12,7 @@ import torch
 from offstride.export.deployable import Input, Output
 from offstride.export.info import KEY, ExportInfo
 from offstride.export.program import Dynamic, Exported, export_program, write_output
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 
 OLDEST_OPSET = 18
 """The first opset that torch writes for; `GridSample` came with 16."""
@@ -21,7 +21,7 @@ DEFAULT_OPSET = 20
 
 
 def export_onnx(
-    model: Segmenter,
+    model: BaseSegmenter,
     path: str | Path,
     *,
     size: tuple[int, int] = (512, 512),

@@ -15,8 +15,7 @@ from offstride.export.deployable import Deployable, Input, Output
 from offstride.export.info import KEY, ExportInfo
 from offstride.export.lowering import lowered
 from offstride.files import write_bytes
-from offstride.models import Segmenter
-from offstride.upsamplers import Upsampler
+from offstride.models import BaseSegmenter
 
 Dynamic = Literal["all", "batch", "none"]
 """Which axes may vary: the number of images and their size, the number alone, or none."""
@@ -39,7 +38,7 @@ class Exported(NamedTuple):
 
 
 def export_program(
-    model: Segmenter,
+    model: BaseSegmenter,
     *,
     size: tuple[int, int] = (512, 512),
     dynamic: Dynamic = "none",
@@ -77,16 +76,12 @@ def export_program(
     return Exported(program, ExportInfo(model.config, model.classes, input, output, fixed, least, batch))
 
 
-def shortest_side(model: Segmenter) -> int:
-    """Shortest side of an image, in pixels, for which a graph with open sizes is right: every feature has two pixels or
-    more, and all upsamplers take the same steps as on larger images.
-    """
-    last, coarse = model.backbone.features[-1].stride, model.head.out_stride
-    inside = [part.shortest_side(last, coarse) for part in model.head.modules() if isinstance(part, Upsampler)]
-    return max(2 * last, model.upsampler.shortest_side(coarse), *inside)
+def shortest_side(model: BaseSegmenter) -> int:
+    """See `BaseSegmenter.shortest_side`."""
+    return model.shortest_side()
 
 
-def _check(model: Segmenter, size: tuple[int, int], dynamic: str, input: str, output: str) -> None:
+def _check(model: BaseSegmenter, size: tuple[int, int], dynamic: str, input: str, output: str) -> None:
     if len(size) != 2 or not all(1 <= side <= LONGEST for side in size):
         raise ValueError(f"size: expected (H, W) of 1 to {LONGEST} pixels, got {size}")
     kinds = {"dynamic": (dynamic, Dynamic), "input": (input, Input), "output": (output, Output)}
@@ -138,7 +133,7 @@ def _strangers(program: ExportedProgram) -> list[str]:
 
 
 def export_torch(
-    model: Segmenter,
+    model: BaseSegmenter,
     path: str | Path,
     *,
     size: tuple[int, int] = (512, 512),

@@ -6,9 +6,10 @@ Shapes: B batch, C classes, H×W image.
 import logging
 import warnings
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ from offstride.export.info import KEY, ExportInfo
 from offstride.export.onnx_file import optional
 from offstride.export.program import ENTRY
 from offstride.field import DenseField, LogitField
-from offstride.models import ModelConfig
+from offstride.models import Decoded, ForeignConfig, ModelConfig
+from offstride.models.checkpoint import check_classes
 
 Run = Callable[[Tensor], Tensor]
 """From the input of a file to its output, both on the CPU."""
@@ -46,8 +48,8 @@ class LabelField(LogitField):
     @property
     def values(self) -> Tensor:
         raise ValueError(
-            "model: this file gives labels, and scores are needed to average over scales, windows or mirror images; "
-            "export it with --scores"
+            "model: this file gives labels, and scores are needed for confidences and to average over scales, windows "
+            "or mirror images; export it with --scores"
         )
 
     def rows(self, start: int, stop: int) -> Tensor:
@@ -74,7 +76,7 @@ class ExportedModel:
         self.info, self._run = info, run
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> ModelConfig | ForeignConfig:
         """The model that was exported."""
         return self.info.config
 
@@ -110,6 +112,14 @@ class ExportedModel:
         output = torch.cat([self._run(part) for part in parts])
         return DenseField(output) if self.info.output == "scores" else LabelField(output, self.config.classes)
 
+    def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
+        """The field alone: other outputs are not in the file, and neither are gates that could be closed."""
+        return Decoded(self.field(images))
+
+    def eval(self) -> Self:
+        """Itself: a file is in evaluation mode."""
+        return self
+
     def _check(self, images: Tensor) -> None:
         size, least = tuple(images.shape[2:]), self.info.least
         if self.info.size not in (None, size):
@@ -129,7 +139,13 @@ class ExportedModel:
         return (pixels.permute(0, 2, 3, 1) if self.info.input == "image" else pixels).contiguous()
 
 
-def load_exported(path: str | Path, *, device: torch.device | str = "cpu", threads: int | None = None) -> ExportedModel:
+def load_exported(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    threads: int | None = None,
+    classes: ClassSet | None = None,
+) -> ExportedModel:
     """Open an exported file.
 
     ONNX files run no code of their own. Those of `torch.export` are read with pickle: open only files that you trust.
@@ -138,6 +154,7 @@ def load_exported(path: str | Path, *, device: torch.device | str = "cpu", threa
         path: `.onnx` or `.pt2` file.
         device: Where an ONNX file runs; images are on the CPU in any case.
         threads: For ONNX Runtime; by default those of torch.
+        classes: Classes that the model must have, by name and in this order; its names if it has none.
 
     Raises:
         ValueError: If it is no such file, was not written by Offstride, or the package that runs it is not installed.
@@ -146,9 +163,11 @@ def load_exported(path: str | Path, *, device: torch.device | str = "cpu", threa
     if path.suffix not in SUFFIXES:
         raise ValueError(f"model: expected a file named {' or '.join(SUFFIXES)}, got {path}")
     try:
-        if path.suffix == ".onnx":
-            return _open_onnx(path, device, threads or torch.get_num_threads())
-        return _open_program(path, device)
+        onnx = path.suffix == ".onnx"
+        model = _open_onnx(path, device, threads or torch.get_num_threads()) if onnx else _open_program(path, device)
+        check_classes(model.classes, model.config.classes, classes)
+        model.info = replace(model.info, classes=model.classes or classes)
+        return model
     except (ValueError, OSError) as error:
         raise ValueError(f"model {path}: {error}") from error
 

@@ -37,6 +37,24 @@ class ImageModel(Protocol):
     def field(self, images: Tensor, /) -> LogitField: ...
 
 
+class NamedModel(ImageModel, Protocol):
+    """One that also knows its classes."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+    @property
+    def config(self) -> Any: ...
+
+    @property
+    def classes(self) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+
 @torch.no_grad()
 def predict_pixels(
     model: ImageModel, pixels: Pixels, protocol: InferenceProtocol, *, confidences: bool = False

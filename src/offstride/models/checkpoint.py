@@ -4,17 +4,20 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from offstride import __version__
-from offstride.backbones.weights import mismatches, read_tensors
+from offstride.backbones.weights import mismatches, read_metadata, read_tensors
 from offstride.data.catalog import ClassSet
 from offstride.files import write_bytes
 from offstride.models.config import ModelConfig
+from offstride.models.foreign_config import ForeignConfig, config_from_dict
+
+Config = TypeVar("Config", ModelConfig, ForeignConfig)
 
 FORMAT_VERSION = 1
 PARTS = ("backbone", "head", "fusion", "classifier", "upsampler", "auxiliary")
@@ -23,11 +26,11 @@ _KEY = "offstride"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[Config]):
     """Content of a checkpoint file."""
 
     tensors: dict[str, Tensor]
-    config: ModelConfig
+    config: Config
     classes: ClassSet | None
 
     def fill(self, model: nn.Module) -> None:
@@ -58,6 +61,7 @@ class Checkpoint:
             raise ValueError(f"start_parts: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
         inside = {named_by_part(name, config): name for name in model.state_dict()}
         wanted = _of_parts({name: model.state_dict()[own] for name, own in inside.items()}, parts, "the model")
+        assert isinstance(self.config, ModelConfig)
         named = {named_by_part(name, self.config): tensor for name, tensor in self.tensors.items()}
         given = _of_parts(named, parts, "the file")
         if problems := mismatches(wanted, given):
@@ -82,7 +86,7 @@ def _of_parts(tensors: Mapping[str, Tensor], parts: Collection[str], owner: str)
 
 
 def write_checkpoint(
-    path: str | Path, tensors: Mapping[str, Tensor], config: ModelConfig, classes: ClassSet | None
+    path: str | Path, tensors: Mapping[str, Tensor], config: ModelConfig | ForeignConfig, classes: ClassSet | None
 ) -> None:
     """Write a file atomically; missing folders are created.
 
@@ -104,7 +108,18 @@ def write_checkpoint(
         raise ValueError(f"checkpoint {path}: cannot be written ({error})") from error
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:
+    """Raise unless the model has the expected classes; without names, their number is compared."""
+    if expected is None:
+        return
+    if stored is None:
+        if count != len(expected):
+            raise ValueError(f"classes: expected {len(expected)}, the model has {count}")
+    elif stored.names != expected.names:
+        raise ValueError(f"classes: expected {', '.join(expected.names)}; the model has {', '.join(stored.names)}")
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint[Any]:
     """Read what `write_checkpoint` wrote.
 
     Raises:
@@ -113,10 +128,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     tensors, metadata = read_tensors(path, "checkpoint")
     try:
         header = _header(metadata)
-        config, classes = ModelConfig.from_dict(header.get("config", {})), header.get("classes")
+        config: Any = config_from_dict(header.get("config", {}))
+        classes = header.get("classes")
         return Checkpoint(tensors, config, ClassSet.from_dict(classes) if classes else None)
     except ValueError as error:
         raise ValueError(f"checkpoint {path}: {error}") from error
+
+
+def holds_foreign(path: str | Path) -> bool:
+    """Whether a file holds a model of another library; only its header is read.
+
+    Raises:
+        ValueError: Naming the path, if it is no such file or one of a later version.
+    """
+    try:
+        config = _header(read_metadata(path, "checkpoint")).get("config")
+    except ValueError as error:
+        message = str(error).removeprefix(f"checkpoint {path}: ")
+        raise ValueError(f"checkpoint {path}: {message}") from error
+    return isinstance(config, Mapping) and "library" in config
 
 
 def _header(metadata: Mapping[str, str]) -> dict[str, Any]:

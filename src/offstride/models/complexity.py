@@ -8,15 +8,18 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from offstride.field import BilinearField, LogitField, SubpixelField
+from offstride.field import BilinearField, CroppedField, LogitField, SubpixelField
 from offstride.heads import DUpsamplingDecoder
+from offstride.models.base import BaseSegmenter
 from offstride.models.segmenter import Segmenter
+
+Model = TypeVar("Model", bound=BaseSegmenter)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Complexity:
         return 2 * self.macs
 
 
-def complexity(model: Segmenter, size: tuple[int, int] = (512, 512), *, auxiliary: bool = False) -> Complexity:
+def complexity(model: BaseSegmenter, size: tuple[int, int] = (512, 512), *, auxiliary: bool = False) -> Complexity:
     """Count the costs of a model on the meta device; the model is unchanged.
 
     Args:
@@ -55,11 +58,11 @@ def complexity(model: Segmenter, size: tuple[int, int] = (512, 512), *, auxiliar
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size: expected a positive (H, W), got {size}")
     ghost = _ghost(model)
-    image = torch.empty(2, model.backbone.in_channels, *size, device="meta")  # one image trains no pooled normalisation
+    image = torch.empty(2, model.in_channels, *size, device="meta")  # one image trains no pooled normalisation
     kept: dict[int, Tensor] = {}
     with FlopCounterMode(display=False) as counter, _kept_for_backward(ghost, kept):
         _run(ghost.train(), image, auxiliary)
-    counted = (p for name, p in ghost.named_parameters() if auxiliary or not name.startswith("auxiliary."))
+    counted = (p for name, p in ghost.named_parameters() if auxiliary or model.part_of(name) != "auxiliary")
     return Complexity(
         size,
         sum(parameter.numel() for parameter in counted),
@@ -99,18 +102,19 @@ def decoder_flops(model: Segmenter, size: tuple[int, int]) -> int:
     return counter.get_total_flops() + 2 * outputs
 
 
-def _run(model: Segmenter, image: Tensor, auxiliary: bool) -> None:
+def _run(model: BaseSegmenter, image: Tensor, auxiliary: bool) -> None:
     """The forward pass. Fields are not rendered, except those whose rendering is a product of matrices; what follows
     them bilinearly is not counted.
     """
     field = model.decode(image).main if auxiliary else model.field(image)
+    field = field.source if isinstance(field, CroppedField) else field
     if isinstance(field, BilinearField) and isinstance(field.source, LogitField):
         field = field.source
     if field.multiplies:
         field.dense()
 
 
-def _ghost(model: Segmenter) -> Segmenter:
+def _ghost(model: Model) -> Model:
     """The model without values."""
     memo: dict[int, Any] = {}
     for tensor in (*model.parameters(), *model.buffers()):

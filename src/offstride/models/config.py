@@ -53,9 +53,9 @@ class Architecture:
     auxiliary: str | None = None
 
     def __post_init__(self) -> None:
-        _check_count("output_stride", self.output_stride)
+        check_count("output_stride", self.output_stride)
         for name in ("backbone_options", "head_options", "upsampler_options", "fusion_options"):
-            _check_options(name, getattr(self, name))
+            check_options(name, getattr(self, name))
 
     def settings(self) -> dict[str, Any]:
         """The shared settings alone, as plain data; keywords of `create_model`."""
@@ -79,12 +79,22 @@ class ModelConfig(Architecture):
     std: Triple | None = None
 
     def __post_init__(self) -> None:
-        _check_count("classes", self.classes)
+        check_count("classes", self.classes)
         super().__post_init__()
         for name in ("mean", "std"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _triple(name, value))
+                object.__setattr__(self, name, triple(name, value))
+
+    def facts(self) -> dict[str, str]:
+        """What a page says about the model."""
+        return {
+            "Backbone": self.backbone,
+            "Head": " + ".join(part for part in (self.head, self.fusion) if part),
+            "Upsampling": self.upsampler,
+            "Output stride": str(self.output_stride),
+            "Classes": str(self.classes),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON and YAML can hold; the opposite of `from_dict`."""
@@ -108,12 +118,14 @@ class ModelConfig(Architecture):
         return cls(**values)
 
 
-def _check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> None:
+    """Raise a `ValueError` unless the value is a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
 
 
-def _check_options(name: str, options: object) -> None:
+def check_options(name: str, options: object) -> None:
+    """Raise a `ValueError` unless the options are a dictionary that JSON can hold."""
     if not isinstance(options, dict):
         raise ValueError(f"{name}: expected names and values, got {options!r}")
     try:
@@ -122,7 +134,8 @@ def _check_options(name: str, options: object) -> None:
         raise ValueError(f"{name}: expected values that JSON can hold, got {options} ({error})") from error
 
 
-def _triple(name: str, value: object) -> Triple:
+def triple(name: str, value: object) -> Triple:
+    """Three numbers; raises a `ValueError` that names them otherwise."""
     match value:
         case [int() | float() as red, int() | float() as green, int() | float() as blue]:
             return float(red), float(green), float(blue)

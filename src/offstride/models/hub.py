@@ -13,6 +13,7 @@ import huggingface_hub
 
 from offstride import __version__
 from offstride.data.catalog import ClassSet
+from offstride.downloads import first_line, hub_or_cache
 from offstride.models.card import model_card
 from offstride.models.config import ModelConfig
 
@@ -59,7 +60,7 @@ def upload(folder: Path, repo_id: str, *, private: bool, token: str | None, mess
         address = interface.create_repo(repo_id, private=private, exist_ok=True)
         interface.upload_folder(repo_id=address.repo_id, folder_path=folder, commit_message=message)
     except Exception as error:  # of the network, of the server, of the name
-        raise ValueError(f"hub: {repo_id} was not uploaded ({_first_line(error)})") from error
+        raise ValueError(f"hub: {repo_id} was not uploaded ({first_line(error)})") from error
     return str(address)
 
 
@@ -76,10 +77,10 @@ def find_weights(name: str | Path, *, revision: str | None, token: str | None, c
         return path
     source = {"revision": revision, "token": token, "cache_dir": cache_dir, **_LIBRARY}
     try:
-        return Path(huggingface_hub.hf_hub_download(str(name), WEIGHTS, **source))
+        with hub_or_cache():
+            return Path(huggingface_hub.hf_hub_download(str(name), WEIGHTS, **source))
     except Exception as error:
-        raise ValueError(f"model {name}: neither a folder nor available from the Hub ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(
+            f"model {name}: neither a folder nor available from the Hub: it cannot be downloaded (no network?); give a "
+            f"local file or folder ({first_line(error)})"
+        ) from error

@@ -3,9 +3,8 @@
 Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W image.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -15,44 +14,21 @@ from torch import Tensor, nn
 
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
-from offstride.data.sources import Picture, open_pixels
 from offstride.features import GuideLevels, Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
-from offstride.inference import InferenceProtocol, predict_pixels
-from offstride.models.checkpoint import PARTS, named_by_part, read_checkpoint, write_checkpoint
+from offstride.models.base import BaseSegmenter, Decoded
+from offstride.models.checkpoint import Checkpoint, check_classes, named_by_part, read_checkpoint
 from offstride.models.config import ModelConfig
 from offstride.models.hub import WEIGHTS, find_weights, read_scores, upload, write_folder
 from offstride.models.parts import build_parts
-from offstride.models.roles import ParameterRole, parameter_roles
 from offstride.upsamplers import Upsampler
 
 Scores = Mapping[str, Any] | str | Path | None
 """Figures of an evaluation, or the file that holds them."""
 
-Prediction = Tensor | tuple[Tensor, Tensor]
-"""Labels of an image, or labels and their probabilities."""
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """All outputs of a model for a batch of images, in either mode.
-
-    Attributes:
-        main: Class scores as a field of shape `(B, C, H, W)`.
-        auxiliary: Those of the auxiliary heads, by the name of their backbone feature (`layer3`), with underscores for
-            dots.
-        scene: `(B, C)` scores for the presence of a class, if the head has them.
-        gates: Gate maps, if the decoder has gates.
-    """
-
-    main: LogitField
-    auxiliary: dict[str, LogitField] = field(default_factory=dict)
-    scene: Tensor | None = None
-    gates: list[Tensor] = field(default_factory=list)
-
-
-class Segmenter(nn.Module):
+class Segmenter(BaseSegmenter):
     """Semantic segmentation of images of any size. `create_model` builds one from plain values.
 
     Args:
@@ -67,6 +43,8 @@ class Segmenter(nn.Module):
     Raises:
         ValueError: If there are more or fewer names than classes.
     """
+
+    config: ModelConfig
 
     def __init__(
         self,
@@ -100,89 +78,23 @@ class Segmenter(nn.Module):
         return self.config.std or self.backbone.std
 
     @property
-    def device(self) -> torch.device:
-        """Device of the parameters."""
-        return next(self.parameters()).device
+    def in_channels(self) -> int:
+        """Channels of images."""
+        return self.backbone.in_channels
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Class scores of every pixel: `(B, C, H, W)` from normalised `(B, 3, H, W)` images."""
-        return self.field(images).dense()
+    def shortest_side(self) -> int:
+        """See `BaseSegmenter.shortest_side`."""
+        last, coarse = self.backbone.features[-1].stride, self.head.out_stride
+        inside = [part.shortest_side(last, coarse) for part in self.head.modules() if isinstance(part, Upsampler)]
+        return max(2 * last, self.upsampler.shortest_side(coarse), *inside)
 
     def field(self, images: Tensor) -> LogitField:
-        """Class scores as a field, which gives labels and losses without the full-resolution tensor.
-
-        Args:
-            images: `(B, 3, H, W)`, normalised by `mean` and `std`.
-
-        Returns:
-            Field of shape `(B, C, H, W)`.
-
-        Raises:
-            ValueError: If the images are no such tensor.
-        """
+        """See `BaseSegmenter.field`."""
         features = self.backbone(images)
         return self._main(self.head(features), features, images)
 
-    def predict(
-        self,
-        image: Picture | Sequence[Picture],
-        *,
-        confidence: bool = False,
-        sliding: tuple[int, int] | None = None,
-        scales: Sequence[float] = (1.0,),
-        flip: bool = False,
-        overlap: float = 1 / 3,
-        base: int | None = None,
-    ) -> Prediction | list[Prediction]:
-        """Label images of any size: normalises the pixels and keeps no gradients.
-
-        Gives what `offstride predict` writes. Runs in evaluation mode; afterwards each module is in its previous mode.
-
-        Example:
-            `labels = Segmenter.load("best.safetensors").predict("street.jpg")`
-
-        Args:
-            image: An image, or a list of them: a file, a Pillow image, a uint8 array `(H, W, 3)` or a uint8 tensor
-                `(3, H, W)`, all RGB; arrays and tensors `(H, W)` are grey. An alpha channel is dropped; files and
-                Pillow images are rotated as their EXIF data require.
-            confidence: Return the probabilities of the labels, too.
-            sliding: (h, w) in pixels: average over windows of this size. At the image's own size they are predicted one
-                by one, so that scores of the whole image are never in memory.
-            scales: Average over these factors of the image's size.
-            flip: Average with the mirror image.
-            overlap: Overlap of neighbouring windows as a fraction of their size.
-            base: Longer side of the image at scale 1, in pixels; by default its own.
-
-        Returns:
-            `(H, W)` labels on the CPU, uint8 up to 256 classes and int64 above; with `confidence` a pair of them and
-            `(H, W)` float probabilities in 0 … 1. For a list a list of these.
-
-        Raises:
-            ValueError: If an option is out of range (`window` is `sliding`), a list is empty, a file cannot be read, or
-                an image is of another type or shape.
-        """
-        protocol = InferenceProtocol(scales, flip, sliding, overlap, base)
-        images: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
-        if not images:
-            raise ValueError("image: expected at least one, got an empty list")
-        results: list[Prediction] = []
-        with _evaluating(self):
-            for picture in images:
-                pixels = open_pixels(picture, in_windows=protocol.in_windows)
-                labels, probabilities = predict_pixels(self, pixels, protocol, confidences=confidence)
-                results.append(labels if probabilities is None else (labels, probabilities))
-        return results if isinstance(image, list | tuple) else results[0]
-
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
-        """All outputs that losses use, those of auxiliary heads included.
-
-        Args:
-            images: As for `field`.
-            closed: Levels, counted from the finest, whose gate is set to zero (GFF, Fig. 9b).
-
-        Raises:
-            ValueError: If the images are no such tensor, or there is no such gate.
-        """
+        """See `BaseSegmenter.decode`."""
         features = self.backbone(images)
         decoded = self.head.decode(features, closed)
         main = self._main(decoded.map, features, images)
@@ -198,48 +110,12 @@ class Segmenter(nn.Module):
         origin = self.config.upsampler_options.get("origin", "center")
         return {name: BilinearField(head(features), (H, W), origin) for name, head in self.auxiliary.items()}
 
-    def parameter_roles(self) -> list[ParameterRole]:
-        """The part and the kind of each parameter: for learning rates and weight decay."""
-        return parameter_roles(self, self.backbone)
-
-    def freeze_except(self, parts: Collection[str]) -> None:
-        """Require gradients for the parameters of these parts only.
-
-        Args:
-            parts: Some of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and `auxiliary`.
-
-        Raises:
-            ValueError: Naming parts that are unknown, or have no parameters in this model.
-        """
-        if unknown := [part for part in parts if part not in PARTS]:
-            raise ValueError(f"train_parts: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
-        part_of = {name: self.part_of(name) for name, _ in self.named_parameters()}
-        if empty := [part for part in parts if part not in part_of.values()]:
-            raise ValueError(f"train_parts: the model has no weights in {', '.join(empty)}")
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(part_of[name] in parts)
-
-    def train_only(self, parts: Collection[str]) -> None:
-        """Put modules of these parts into training mode and all others into evaluation mode: no dropout there, fixed
-        batch statistics. To be repeated after `train()`.
-        """
-        for name, module in self.named_modules():
-            module.training = not name or self.part_of(name) in parts
-
     def part_of(self, name: str) -> str:
         """Part of a module, a parameter or a buffer, by its name: one of those of `freeze_except`.
 
         With a fusion, which holds the head as its `context`, `"head"` is that head and `"fusion"` the rest.
         """
         return named_by_part(f"{name}.", self.config).partition(".")[0]
-
-    def save(self, path: str | Path) -> None:
-        """Write weights, configuration and classes to one safetensors file, atomically.
-
-        Raises:
-            ValueError: Naming the path, if it cannot be written.
-        """
-        write_checkpoint(path, self.state_dict(), self.config, self.classes)
 
     def start_from(self, path: str | Path, parts: Collection[str] = ()) -> None:
         """Load weights of a model file; with the backbone also its normalisation of images.
@@ -256,10 +132,10 @@ class Segmenter(nn.Module):
                 model; other classes, unless only backbone, head and fusion are loaded; tensors that are missing,
                 unexpected or of another shape. The model is unchanged then.
         """
-        checkpoint = read_checkpoint(path)
+        checkpoint = _own(read_checkpoint(path), path)
         try:
             if not parts or not set(parts) <= {"backbone", "head", "fusion"}:
-                _check_classes(checkpoint.classes, checkpoint.config.classes, self.classes)
+                check_classes(checkpoint.classes, checkpoint.config.classes, self.classes)
             if parts:
                 checkpoint.fill_parts(self, self.config, parts)
             else:
@@ -293,10 +169,10 @@ class Segmenter(nn.Module):
             ValueError: Naming the path and the fault: no checkpoint of Offstride, other classes, weights that do not
                 fit.
         """
-        checkpoint = read_checkpoint(path)
+        checkpoint = _own(read_checkpoint(path), path)
         config = checkpoint.config if output_stride is None else replace(checkpoint.config, output_stride=output_stride)
         try:
-            _check_classes(checkpoint.classes, config.classes, classes)
+            check_classes(checkpoint.classes, config.classes, classes)
             model = cls(*build_parts(config), checkpoint.classes)
             checkpoint.fill(model)
         except ValueError as error:
@@ -382,24 +258,8 @@ class Segmenter(nn.Module):
         return cls.load(path, classes=classes, output_stride=output_stride, map_location=map_location)
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards each module is in its previous mode, even if only some were in training."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _check_classes(stored: ClassSet | None, count: int, expected: ClassSet | None) -> None:
-    """Raise unless the model has the expected classes; without names, their number is compared."""
-    if expected is None:
-        return
-    if stored is None:
-        if count != len(expected):
-            raise ValueError(f"classes: expected {len(expected)}, the model has {count}")
-    elif stored.names != expected.names:
-        raise ValueError(f"classes: expected {', '.join(expected.names)}; the model has {', '.join(stored.names)}")
+def _own(checkpoint: Checkpoint[Any], path: str | Path) -> Checkpoint[ModelConfig]:
+    """A checkpoint of our own models; raises a `ValueError` for one of another library's."""
+    if not isinstance(checkpoint.config, ModelConfig):
+        raise ValueError(f"checkpoint {path}: holds a {checkpoint.config.name} model: offstride.open_model opens it")
+    return checkpoint

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from offstride.field import argmax
-from offstride.models.segmenter import Segmenter
+from offstride.inference.images import ImageModel
 
 
 @torch.inference_mode()
-def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, Any]:
+def timed(model: ImageModel, size: tuple[int, int], seconds: float) -> dict[str, Any]:
     """Median time from an image to its label map.
 
     Args:
@@ -22,8 +22,8 @@ def timed(model: Segmenter, size: tuple[int, int], seconds: float) -> dict[str, 
     Returns:
         `frames_per_second`, the number of runs `timed`, the name of the `device` and the number of CPU `threads`.
     """
-    device = next(model.parameters()).device
-    image = torch.rand(1, model.backbone.in_channels, *size, device=device)
+    device = model.device
+    image = torch.rand(1, 3, *size, device=device)
     spent: list[float] = []
     argmax(model.field(image))
     start = time.perf_counter()

@@ -2,8 +2,9 @@
 whose classifier and interpolation are modules.
 """
 
+from offstride.replace.foreign import ForeignSegmenter
 from offstride.replace.plan import UpsamplingPlan
 from offstride.replace.replace import plan_upsampling, replace_upsampling
 from offstride.replace.replaced import ReplacedModel
 
-__all__ = ["ReplacedModel", "UpsamplingPlan", "plan_upsampling", "replace_upsampling"]
+__all__ = ["ForeignSegmenter", "ReplacedModel", "UpsamplingPlan", "plan_upsampling", "replace_upsampling"]

@@ -58,16 +58,16 @@ def replace_upsampling(
         ValueError: If the model is not understood, if it refuses the example, or if options do not fit.
     """
     images = _images(model, example)
-    anatomy = _anatomy(model, classifier, upsampling)
+    anatomy = dissected(model, classifier, upsampling)
     own = copying.deepcopy(model) if copy else model  # before it runs: transformers hangs hooks on what has run
     with evaluating(model):
         expected = _expected(model, images, anatomy)
         sizes = _understood(model, images, anatomy, expected)
         chosen, settings = choose(upsampler, options, anatomy, sizes)
-        trial = _assembled(model, chosen.to(images), anatomy, sizes.stride)
+        trial = assembled(model, chosen.to(images), anatomy, sizes.stride)
         with evaluating(chosen):
             difference = compare(expected, outputs(trial, images, anatomy.coarse))
-    result = _assembled(own, chosen, anatomy, sizes.stride)
+    result = assembled(own, chosen, anatomy, sizes.stride)
     result.upsampler.train(model.training)
     result.plan = UpsamplingPlan(
         model=anatomy.model,
@@ -114,7 +114,23 @@ def _images(model: nn.Module, example: Example) -> Tensor:
     return images.to(parameter)
 
 
-def _anatomy(model: nn.Module, classifier: str | None, upsampling: str | None) -> Anatomy:
+def measured(model: nn.Module, example: Example) -> tuple[Anatomy, Sizes]:
+    """Anatomy and sizes of a model that was understood: with a bilinear upsampler it gave the same on the example.
+
+    Raises:
+        ValueError: As `replace_upsampling`.
+    """
+    images, anatomy = _images(model, example), dissected(model)
+    with evaluating(model):
+        return anatomy, _understood(model, images, anatomy, _expected(model, images, anatomy))
+
+
+def dissected(model: nn.Module, classifier: str | None = None, upsampling: str | None = None) -> Anatomy:
+    """The last steps of a model, which is not run.
+
+    Raises:
+        ValueError: If it is not known.
+    """
     if isinstance(model, ReplacedModel):
         raise ValueError("model: its interpolation is replaced already; replace that of the original")
     packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
@@ -122,7 +138,8 @@ def _anatomy(model: nn.Module, classifier: str | None, upsampling: str | None) -
     return importlib.import_module(f"offstride.replace.{home}").find(model, classifier, upsampling)
 
 
-def _assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride: int) -> ReplacedModel:
+def assembled(model: nn.Module, upsampler: Upsampler, anatomy: Anatomy, stride: int) -> ReplacedModel:
+    """A model with an upsampler in place of its interpolation; they share all modules."""
     result = anatomy.kind(rebuilt(model, anatomy.changes), upsampler, anatomy, stride)
     result.training = model.training
     return result
@@ -140,7 +157,7 @@ def _expected(model: nn.Module, images: Tensor, anatomy: Anatomy) -> Outputs:
 
 def _understood(model: nn.Module, images: Tensor, anatomy: Anatomy, expected: Outputs) -> Sizes:
     """Sizes measured on the example, after the model with a bilinear upsampler has matched the original."""
-    probe = _assembled(model, Bilinear(origin=anatomy.interpolation.origin), anatomy, 1)
+    probe = assembled(model, Bilinear(origin=anatomy.interpolation.origin), anatomy, 1)
     reason = f"model: {anatomy.model} is not understood: with classifier {anatomy.classifier} it"
     try:
         difference = compare(expected, outputs(probe, images, anatomy.coarse))

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from offstride.features import FeatureInfo, GuideLevels, Guides
@@ -35,6 +36,7 @@ class ReplacedModel(nn.Module, ABC):
         self.model = model
         self.upsampler = upsampler
         self.classes, self.features = anatomy.classes, anatomy.features
+        self.anatomy = anatomy
         self.factor, self.coarse = anatomy.interpolation.factor, anatomy.coarse
         self.read = FeatureInfo(anatomy.features, stride, anatomy.classifier)
 
@@ -72,7 +74,7 @@ class ReplacedModel(nn.Module, ABC):
         scores, features = joint.split((self.classes, self.features), 1)
         own = size or (images.shape[2], images.shape[3])
         if self.factor is not None:  # an interpolation by a factor does not depend on the images
-            own = int(joint.shape[2] * self.factor[0]), int(joint.shape[3] * self.factor[1])
+            own = _times(joint.shape[2], self.factor[0]), _times(joint.shape[3], self.factor[1])
         guides = Guides(resized(images, own), GuideLevels(images, [features], [self.read]))
         coarse = scores if self.upsampler.reads_scores else features
         field = self.upsampler(coarse, features, own, guides)
@@ -80,3 +82,8 @@ class ReplacedModel(nn.Module, ABC):
 
     def _auxiliary(self, scores: Tensor, images: Tensor, size: tuple[int, int] | None) -> LogitField:
         return BilinearField(scores, size or (images.shape[2], images.shape[3]))
+
+
+def _times(length: int, factor: float) -> int:
+    """A length times a factor, rounded down. Where `torch.export` leaves it open it is a symbol, which stays one."""
+    return length * int(factor) if factor.is_integer() else torch.sym_int(length * factor)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.segmentation import FCN, LRASPP, DeepLabV3
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
+from offstride.field import LogitField
 from offstride.models import Decoded
 from offstride.replace.anatomy import Anatomy, Interpolation, dissect, last_convolution
 from offstride.replace.replaced import ReplacedModel
@@ -21,11 +22,11 @@ class CoarseModel(nn.Module):
     classifier: nn.Module
     aux_classifier: nn.Module | None
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Joint map `"out"`, and coarse scores `"aux"` if there is an auxiliary classifier."""
+    def forward(self, x: Tensor, auxiliary: bool = True) -> dict[str, Tensor]:
+        """Joint map `"out"`, and coarse scores `"aux"` if there is an auxiliary classifier and they are asked for."""
         features = self.backbone(x)
         maps = {"out": self.classifier(features["out"])}
-        if self.aux_classifier is not None:
+        if auxiliary and self.aux_classifier is not None:
             maps["aux"] = self.aux_classifier(features["aux"])
         return maps
 
@@ -36,8 +37,8 @@ class CoarseLRASPP(nn.Module):
     backbone: nn.Module
     classifier: LRASPPHead
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Joint map `"out"`."""
+    def forward(self, x: Tensor, auxiliary: bool = True) -> dict[str, Tensor]:
+        """Joint map `"out"`; there are no auxiliary scores."""
         features, head = self.backbone(x), self.classifier
         low, high = features["low"], features["high"]
         high = head.cbr(high) * head.scale(high)
@@ -53,6 +54,10 @@ class ReplacedTorchvision(ReplacedModel):
         maps = self.model(images)
         auxiliary = {name: self._auxiliary(scores, images, size) for name, scores in maps.items() if name != "out"}
         return Decoded(self._field(maps["out"], images, size), auxiliary)
+
+    def field(self, images: Tensor, size: tuple[int, int] | None = None) -> LogitField:
+        """See `ReplacedModel.field`; the auxiliary classifier is not computed."""
+        return self._field(self.model(images, auxiliary=False)["out"], images, size)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """`(B, C, H, W)` scores by name."""

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -18,13 +18,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from offstride.data import ClassSet, Repeated, SampleSet, TrainingSet, build_dataset
-from offstride.models import Segmenter, create_model
+from offstride.models import BaseSegmenter, create_model
+from offstride.models.checkpoint import check_classes
+from offstride.opening import open_model
+from offstride.replace.foreign import ForeignSegmenter
 from offstride.train.callbacks import Checkpoints, Recorder
 from offstride.train.claim import claim
 from offstride.train.module import SegmentationModule
 from offstride.train.processes import cluster, lost_processes_named
 from offstride.train.progress import ProgressLine
-from offstride.train.recipe import DataRecipe, Recipe
+from offstride.train.recipe import DataRecipe, ModelRecipe, Recipe
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others."""
@@ -103,13 +106,15 @@ def build_split(recipe: DataRecipe, role: Literal["train", "val"]) -> SampleSet:
     return Repeated(dataset, recipe.repeat, recipe.repeats) if role == "train" and recipe.repeat else dataset
 
 
-def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
+def build_model(recipe: Recipe, classes: ClassSet) -> BaseSegmenter:
     """The model of a recipe before training, with the weights that the recipe starts from.
 
     Raises:
         ValueError: If it cannot be built, its upsampler uses no basis, or the weights do not fit.
     """
     settings = recipe.model
+    if settings.reference is not None:
+        return foreign_model(settings, classes).train()
     if settings.start_parts and settings.start is None:
         raise ValueError(f"start_parts: expected start beside it, got {', '.join(settings.start_parts)} alone")
     pretrained = not settings.takes_over("backbone") and settings.pretrained
@@ -119,6 +124,37 @@ def build_model(recipe: Recipe, classes: ClassSet) -> Segmenter:
     if settings.start is not None:
         model.start_from(settings.start, settings.start_parts)
     return model
+
+
+def foreign_model(settings: ModelRecipe, classes: ClassSet | None = None) -> ForeignSegmenter:
+    """The model of another library that a recipe names, with the upsampler of the recipe, in evaluation mode.
+
+    Args:
+        settings: With a `reference`.
+        classes: Those of the data set; the model must have the same, by name if it has names.
+
+    Raises:
+        ValueError: If there is no such model, it is one of ours, or it has other classes.
+    """
+    reference, given = str(settings.reference), settings.reference_options
+    model = open_model(reference, **{**given, "classes": named_classes(given.get("classes"))})
+    if not isinstance(model, ForeignSegmenter):
+        raise ValueError(f"reference: expected a model of another library, got {reference}")
+    try:
+        check_classes(model.classes, model.config.classes, classes)
+    except ValueError as error:
+        raise ValueError(f"{reference}: {error}; names can be given (--classes)") from error
+    model.classes = model.classes or classes
+    if (settings.upsampler, settings.upsampler_options) == (model.config.upsampler, model.config.upsampler_options):
+        return model
+    return model.with_upsampler(settings.upsampler, settings.upsampler_options)
+
+
+def named_classes(layout: Any) -> ClassSet | None:
+    """Classes from what a recipe holds: names, or the layout of a class file."""
+    if layout is None or isinstance(layout, ClassSet):
+        return layout
+    return ClassSet.from_dict(layout if isinstance(layout, Mapping) else {"classes": layout})
 
 
 def build_trainer(recipe: Recipe, directory: Path, callbacks: list[Callback], resumed_at: int = 0) -> L.Trainer:

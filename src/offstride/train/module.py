@@ -17,7 +17,7 @@ from offstride.field import Across, confusion
 from offstride.inference import predict_whole
 from offstride.losses import segmentation_losses
 from offstride.metrics import ConfusionMatrix
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 from offstride.ops.cross_entropy.labels import CheckedLabels, check_targets
 from offstride.train.optimizer import build_optimizer, build_scheduler, freeze_norm, parameter_groups, set_norm_momentum
 from offstride.train.processes import mean_across_processes
@@ -37,7 +37,7 @@ class SegmentationModule(L.LightningModule):
         val_set: Samples as they are.
     """
 
-    def __init__(self, model: Segmenter, recipe: Recipe, train_set: TrainingSet, val_set: SampleSet) -> None:
+    def __init__(self, model: BaseSegmenter, recipe: Recipe, train_set: TrainingSet, val_set: SampleSet) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
         self.train_set, self.val_set = train_set, val_set

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from offstride.models import Segmenter
+from offstride.models import BaseSegmenter
 from offstride.train.recipe import OptimizerRecipe
 
 
@@ -18,7 +18,9 @@ def poly(step: int, steps: int, power: float, warmup: int = 0) -> float:
     return rise * max(0.0, 1 - step / steps) ** power
 
 
-def parameter_groups(model: Segmenter, recipe: OptimizerRecipe, parts: Collection[str] = ()) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: BaseSegmenter, recipe: OptimizerRecipe, parts: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Parameters grouped by learning rate and weight decay; only those of `parts` of the model, unless empty.
 
     The learning rate of the backbone is multiplied by `head_multiplier` for everything else; on top of that by

@@ -1,7 +1,7 @@
 """Recipes: all settings of a training run. YAML files and the command line set the fields of these classes."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -96,6 +96,9 @@ class ModelRecipe(Architecture):
             contains the basis.
         start_parts: Parts that start from `start`, of `backbone`, `head`, `fusion`, `classifier`, `upsampler` and
             `auxiliary`, e.g. for GFF from a PSPNet; the file's model may have other parts. Empty for the whole model.
+        reference: A model of another library in place of all parts but the upsampler, as `offstride.open_model` takes
+            it, such as `torchvision:fcn_resnet50`. Its parts are `backbone`, `head`, `auxiliary` and `upsampler`.
+        reference_options: What is missing in it: `classes` (names), `mean` and `std`.
     """
 
     backbone: str = "mobilenetv2_100"
@@ -103,11 +106,30 @@ class ModelRecipe(Architecture):
     basis: Path | None = None
     start: Path | None = None
     start_parts: list[str] = field(default_factory=list)
+    reference: str | None = None
+    reference_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if unknown := self.reference_options.keys() - {"classes", "mean", "std"}:
+            raise ValueError(f"reference_options: expected classes, mean, std, got {', '.join(sorted(unknown))}")
+        self._check_reference()
         if self.basis is not None and self.takes_over("upsampler"):
             raise ValueError(f"basis: cannot be combined with `start`, which already contains it; got {self.basis}")
+
+    def _check_reference(self) -> None:
+        """Raise a `ValueError` if settings of our own models stand beside a model of another library."""
+        if self.reference is None:
+            return
+        free = {"upsampler", "upsampler_options", "reference", "reference_options"}
+        defaults = {entry.name: entry for entry in fields(self) if entry.name not in free}
+        changed = [
+            name
+            for name, entry in defaults.items()
+            if getattr(self, name) != (entry.default if entry.default_factory is MISSING else entry.default_factory())
+        ]
+        if changed:
+            raise ValueError(f"reference: expected upsampler settings alone beside it, got {', '.join(changed)}")
 
     @classmethod
     def from_preset(cls, name: str, **settings: Any) -> Self:

@@ -15,7 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from offstride.field import BilinearField, DenseField, LocatedField, LogitField, NearestField, SubpixelField
+from offstride.field import (
+    BilinearField,
+    CroppedField,
+    DenseField,
+    LocatedField,
+    LogitField,
+    NearestField,
+    SubpixelField,
+)
 from offstride.ops.crop import top_left
 from offstride.ops.grid import Origin, nearest
 from offstride.ops.interpolate import whole_bilinear
@@ -39,6 +47,11 @@ def _dense(field: DenseField) -> Tensor:
 def _bilinear(field: BilinearField) -> Tensor:
     coarse = field.source if isinstance(field.source, Tensor) else render(field.source)
     return whole_bilinear(coarse, field.size, field.origin)
+
+
+@render.register
+def _cropped(field: CroppedField) -> Tensor:
+    return top_left(render(field.source), field.size)
 
 
 @render.register
