@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "write a model for other runtimes: ONNX, torch.export",
     "models": "list the published models and their costs",
     "complexity": "count and time a model; compare with published figures",
+    "fit-universal": "fit the weights of universal upsampling to drawn scenes and your pictures",
     "fit-upsampling": "learn the basis of DUpsampling from labels",
     "upper-bound": "measure the upper bound of a decoder, from labels alone",
     "visualize": "show how a model labels images: offsets, gates, confidence",

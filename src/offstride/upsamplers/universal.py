@@ -11,11 +11,13 @@ Shapes: B batch, C classes, h×w coarse grid, H×W image, G×V the image in cell
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
 from offstride.features import NO_GUIDES, Guides
@@ -91,7 +93,20 @@ class UniversalLaU(Upsampler):
                 f"init: expected 'zero' for widths {list(widths)} and {blocks} blocks; "
                 f"the shipped weights have {list(WIDTHS)} and 2"
             )
-        state = load(files("offstride.upsamplers").joinpath(WEIGHTS).read_bytes())
+        self._fill(load(files("offstride.upsamplers").joinpath(WEIGHTS).read_bytes()))
+
+    def load_weights(self, path: str | Path) -> None:
+        """Take the weights of a file that `offstride fit-universal` wrote.
+
+        Raises:
+            ValueError: Naming the path, if it is no such file.
+        """
+        try:
+            self._fill(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ValueError(f"weights {path}: expected a file of `offstride fit-universal` ({error})") from error
+
+    def _fill(self, state: Mapping[str, Tensor]) -> None:
         self.network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
 
     def offsets(self, scores: Tensor, image: Tensor) -> Tensor:
