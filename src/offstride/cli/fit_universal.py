@@ -35,7 +35,7 @@ def _parser(program: str) -> ArgumentParser:
         "weights that come with the package again. --data adds labelled images of your own.",
     )
     result.add_argument("--output", type=Path, required=True, help="file to write (.safetensors)")
-    result.add_argument("--data", type=list[Path], nargs="+", help="folders of labelled images")
+    result.add_argument("--data", type=Path, nargs="+", help="folders of labelled images")
     defaults = UniversalRecipe()
     texts = {
         "segments": "drawn pictures of segments",
