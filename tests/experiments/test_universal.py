@@ -29,15 +29,16 @@ def halves(side: int) -> torch.Tensor:
     return (torch.arange(side) >= side // 2).long().expand(side, side)
 
 
+@pytest.mark.parametrize("sharp", [False, True])
 @pytest.mark.parametrize("origin", ["center", "aligned"])
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
-def test_simulated_scores_lie_where_the_labels_are(origin, stride):
+def test_simulated_scores_lie_where_the_labels_are(origin, stride, sharp):
     """Over many draws the border, displaced at random, stays on average where it is."""
     side = CROP if origin == "center" else CROP - stride + 1
     labels, source = halves(side), chance()
     shares = []
     for _ in range(40):
-        scores = simulated_scores(labels, 2, stride, origin, source)
+        scores = simulated_scores(labels, 2, stride, origin, source, sharp)
         assert scores.shape == (2, coarse_size(side, stride, origin), coarse_size(side, stride, origin))
         shares.append(argmax(BilinearField(scores[None], (side, side), origin)).float().mean())
     assert float(torch.stack(shares).mean()) == pytest.approx(float(labels.float().mean()), abs=0.02)

@@ -30,18 +30,40 @@ def coarse_size(side: int, stride: int, origin: Origin) -> int:
     return side // stride if origin == "center" else (side - 1) // stride + 1
 
 
-def simulated_scores(labels: Tensor, classes: int, stride: int, origin: Origin, chance: Chance) -> Tensor:
+def simulated_scores(
+    labels: Tensor, classes: int, stride: int, origin: Origin, chance: Chance, sharp: bool = False
+) -> Tensor:
     """`(C, n, n)` logits of `(N, N)` labels: borders are displaced by a smooth random field, classes averaged over
     windows of 1 to 3 strides, raised by noise, turned into logits of a random temperature, and disturbed smoothly.
+
+    Args:
+        labels: Classes of the pixels of a crop.
+        classes: Number of classes.
+        stride: Stride of the scores.
+        origin: Their pixel convention.
+        chance: Source of randomness.
+        sharp: Scores as those of a fine decoder: mostly undisplaced, averaged over one coarse pixel at most, and sure.
     """
+    plain = chance.plain
     shares = F.one_hot(labels, classes).permute(2, 0, 1)[None].float()
-    if shift := chance.plain.choice(SHIFTS):
+    shift = 0 if sharp and plain.random() < 0.7 else plain.choice(SHIFTS)
+    if shift:
         shares = _displaced(shares, shift, chance)
-    averaged = _averaged(shares, stride, chance.plain.choice(BLURS), origin)
-    raised = (averaged + 0.05 * torch.rand(averaged.shape, generator=chance.tensors)).clamp(min=1e-3)
-    scores = (raised / raised.sum(1, keepdim=True)).log() * chance.plain.uniform(0.7, 2.5)
+    if sharp:
+        averaged, floor = _sharp(shares, stride, origin), plain.choice((0.05, 0.01, 0.002))
+    else:
+        averaged, floor = _averaged(shares, stride, plain.choice(BLURS), origin), 0.05
+    raised = (averaged + floor * torch.rand(averaged.shape, generator=chance.tensors)).clamp(min=1e-3)
+    scores = (raised / raised.sum(1, keepdim=True)).log() * plain.uniform(0.7, 2.5)
     noise = torch.randn(1, classes, 5, 5, generator=chance.tensors)
     return (scores + 0.3 * F.interpolate(noise, scores.shape[2:], mode="bilinear", align_corners=True))[0]
+
+
+def _sharp(shares: Tensor, stride: int, origin: Origin) -> Tensor:
+    """`(1, C, n, n)` means over coarse pixels, or the pixels at their places."""
+    if origin == "center":
+        return F.avg_pool2d(shares, stride)
+    return shares[:, :, ::stride, ::stride]
 
 
 def _displaced(maps: Tensor, shift: float, chance: Chance) -> Tensor:
