@@ -1,0 +1,115 @@
+"""The shipped universal weights on models and data that they have never seen, beside what needs no training either.
+
+First train the models (the names of folders are free), with several seeds:
+
+    offstride train recipes/camvid/compare.yaml --data.root CAMVID --model.pretrained MOBILENET --schedule.seed 0 \\
+        --output runs/sharpen/camvid16-0
+
+and likewise with `--model.output_stride 32`, with `--model.upsampler residual`, and `recipes/crackforest/compare.yaml`.
+`python benchmarks/voc_deeplab.py` writes the DeepLab of VOC. Then
+
+    python benchmarks/sharpen.py camvid16 --data camvid --root CAMVID --models runs/sharpen/camvid16-*/best.safetensors
+    python benchmarks/sharpen.py voc_deeplab --data camvid --root CAMVID --voc --models runs/voc_deeplab/street.safetensors
+
+The frozen network runs once for each image and seed. The entry of this name in `benchmarks/results/sharpen.json` is
+replaced; the others stay.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch.nn.functional as F
+from machine import HERE, circumstances, write_result
+from torch.utils.data import Dataset
+from voc_deeplab import STREET, street_label
+
+from offstride import open_model, sharpen
+from offstride.compare import Entry, Resampling, compare
+from offstride.data import Sample, build_dataset
+from offstride.experiments.sharpening.counting import count_methods
+from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
+from offstride.experiments.sharpening.methods import Method, opponents, own_method
+from offstride.upsamplers.universal import shipped_recipe
+
+SCORES = ("miou", "boundary_iou")
+
+
+class StreetOfVoc(Dataset):
+    """CamVid with the classes that VOC has, and a row and a column more, as TensorFlow's DeepLab takes images."""
+
+    classes = STREET
+
+    def __init__(self, dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.dataset[index]
+        image = F.pad(sample.image, (0, 1, 0, 1), value=128)
+        label = F.pad(street_label(sample.label, self.dataset.classes), (0, 1, 0, 1), value=255)
+        return Sample(image, label, sample.name)
+
+
+def counted(file: Path, dataset, against: list[str]) -> dict:
+    """Counts of all methods on one model."""
+    model = open_model(str(file))
+    sharper = upsampler_holder(sharpen(model)).upsampler.eval()
+    frozen = Frozen(model)
+    methods = [own_method(frozen), Method("universal", sharper), *opponents(against, frozen)]
+    counts = count_methods(methods, frozen, dataset, progress=lambda done, total: show_progress(file, done, total))
+    return {method.name: each.counts for method, each in zip(methods, counts, strict=True)}
+
+
+def show_progress(file: Path, done: int, total: int) -> None:
+    if done % 50 == 0 or done == total:
+        print(f"{file.parent.name}: {done} of {total}", flush=True)
+
+
+def show(name: str, report: dict) -> None:
+    print(name)
+    for entry in report["entries"]:
+        for score in SCORES:
+            figure = entry["scores"][score]
+            text = f"  {entry['name']:18} {score:13} {100 * figure['mean']:6.2f}"
+            if figure["difference"]:
+                low, high = figure["difference"]["images"]
+                text += f"  {100 * figure['difference']['mean']:+.2f} ({100 * low:+.2f} … {100 * high:+.2f})"
+            print(text)
+        changes = {key: value["difference"] for key, value in entry["classes"].items() if value["difference"]}
+        if changes:
+            print("   ", ", ".join(f"{key} {100 * value['mean']:+.2f}" for key, value in changes.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="of the entry")
+    parser.add_argument("--data", default="folder")
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="one file for each seed")
+    parser.add_argument("--voc", action="store_true", help="the classes of VOC alone")
+    parser.add_argument("--against", nargs="*", default=["joint_bilateral", "guided_filter"])
+    parser.add_argument("--block", type=int, default=1, help="neighbouring images that are drawn together")
+    arguments = parser.parse_args()
+    dataset = build_dataset(arguments.data, arguments.split, root=arguments.root)
+    dataset = StreetOfVoc(dataset) if arguments.voc else dataset
+    runs = [counted(file, dataset, arguments.against) for file in arguments.models]
+    entries = [Entry(name, [run[name] for run in runs]) for name in runs[0]]
+    report = compare(entries, dataset.classes, Resampling(block=arguments.block))
+    show(arguments.name, report)
+    path = HERE / "results" / "sharpen.json"
+    entries = json.loads(path.read_text())["entries"] if path.exists() else {}
+    entries[arguments.name] = {
+        "made": circumstances() | {"command": {key: str(value) for key, value in vars(arguments).items()}},
+        "weights": shipped_recipe(),
+        "images": len(dataset),
+        "report": report,
+    }
+    write_result("sharpen", {"entries": entries})
+
+
+if __name__ == "__main__":
+    main()
