@@ -26,6 +26,7 @@ NAMES = {
     "located_sample",
     "plan_upsampling",
     "replace_upsampling",
+    "sharpen",
     "upsample_argmax",
     "upsample_confusion",
     "upsample_cross_entropy",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         upsample_confusion,
         upsample_cross_entropy,
     )
-    from offstride.replace import plan_upsampling, replace_upsampling
+    from offstride.replace import plan_upsampling, replace_upsampling, sharpen
 
 __all__ = [
     "LogitField",
@@ -27,6 +27,7 @@ __all__ = [
     "located_sample",
     "plan_upsampling",
     "replace_upsampling",
+    "sharpen",
     "upsample_argmax",
     "upsample_confusion",
     "upsample_cross_entropy",
@@ -36,7 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "offstride.field": ("LogitField", "argmax", "confidence", "cross_entropy"),
     "offstride.models": ("Segmenter", "create_model"),
-    "offstride.replace": ("plan_upsampling", "replace_upsampling"),
+    "offstride.replace": ("plan_upsampling", "replace_upsampling", "sharpen"),
 }
 
 
