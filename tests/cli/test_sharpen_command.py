@@ -80,8 +80,9 @@ def test_the_page_is_complete_in_itself_and_has_sliders(checkpoint, tmp_path, ph
     assert sharpen(checkpoint, tmp_path, *SCENES, "--images", str(photographs)) == 0
     content, page = read(tmp_path)
     sliders = re.findall(r'<input type="range"[^>]*aria-label="([^"]+)"', page)
-    assert len(sliders) >= 2 * 3
-    assert sum("one" in label for label in sliders) == sum("two" in label for label in sliders) == 2
+    assert len(sliders) >= 3
+    assert any("one" in label for label in sliders)
+    assert any("two" in label for label in sliders)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "A typical image" in page
     assert "Your photographs" in page

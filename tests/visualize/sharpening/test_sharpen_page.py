@@ -98,6 +98,14 @@ def test_the_page_has_rows_intervals_classes_and_sliders(tmp_path):
     assert "9.4 % wrong now" in page
 
 
+def test_where_nothing_changes_there_is_no_closeup():
+    label = np.zeros((12, 8), np.uint8)
+    page = render_sharpen_page(report(), [BeforeAfter("yours", "same", np.zeros((12, 8, 3), np.uint8), label, label)])
+    assert page.count('<input type="range"') == 1
+    assert "Close-up" not in page
+    assert 'class="pair tall"' in page
+
+
 def test_a_warning_takes_the_heading():
     content = report(warnings=["mIoU −1: it does not gain here."])
     assert text.headline(content) == "It does not gain here"
