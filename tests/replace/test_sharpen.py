@@ -61,6 +61,8 @@ def test_a_trained_upsampler_stays_and_the_universal_one_stands_behind_it(tmp_pa
 def test_what_cannot_be_sharpened_is_named():
     with pytest.raises(ValueError, match="its upsampler 'pixel_shuffle' classifies on its own"):
         sharpen(model("pixel_shuffle"))
+    with pytest.raises(ValueError, match="its upsampler 'lau' reaches the resolution of the image"):
+        sharpen(model("lau", scale=16), example=(1, 3, 64, 64))
     with pytest.raises(ValueError, match="the universal upsampler already"):
         sharpen(sharpen(model()))
     with pytest.raises(ValueError, match="upsampler_options: 'universal' knows"):

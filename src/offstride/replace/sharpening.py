@@ -4,11 +4,13 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from offstride.models import Segmenter
 from offstride.models.parts import build_upsampler
 from offstride.replace.choice import start_options
+from offstride.replace.compare import evaluating
 from offstride.replace.replace import Example, replace_upsampling
 from offstride.upsamplers import UPSAMPLERS
 
@@ -27,15 +29,16 @@ def sharpen(model: nn.Module, *, example: Example = (1, 3, 512, 512), **options:
 
     Args:
         model: A `Segmenter`, or a model of another library that `replace_upsampling` takes.
-        example: Images, or the shape of random ones, `(B, 3, H, W)`, that a model of another library takes.
+        example: Images, or the shape of some, `(B, 3, H, W)`, on which the result is tried where it is not plain that
+            it works: with a model of another library, or an upsampler that was trained.
         options: Options of the upsampler. Defaults: the shipped weights, and the pixel convention of the model.
 
     Returns:
         A `Segmenter` for a `Segmenter`, in the same mode; otherwise what `replace_upsampling` returns.
 
     Raises:
-        ValueError: If the model classifies while it upsamples, is sharpened already, is not understood, or if options
-            do not fit.
+        ValueError: If the model classifies while it upsamples, its trained upsampler reaches the resolution of the
+            image, it is sharpened already or not understood, or if options do not fit.
     """
     if not isinstance(model, Segmenter):
         return replace_upsampling(model, UNIVERSAL, example=example, **options)
@@ -51,7 +54,22 @@ def sharpen(model: nn.Module, *, example: Example = (1, 3, 512, 512), **options:
     result = copy.deepcopy(model)
     result.upsampler = upsampler.to(model.device).train(model.training)
     result.config = replace(model.config, upsampler=UNIVERSAL, upsampler_options=settings)
+    if "upsampler" in settings:
+        _try(result, model.config.upsampler, example)
     return result
+
+
+def _try(model: Segmenter, inner: str, example: Example) -> None:
+    """Raise a `ValueError` unless the upsampler inside leaves something to sharpen."""
+    images = example if isinstance(example, Tensor) else torch.zeros(tuple(example))
+    with evaluating(model):
+        try:
+            model.field(images.to(model.device))
+        except ValueError as error:
+            raise ValueError(
+                f"model: its upsampler {inner!r} reaches the resolution of the image, which leaves nothing to sharpen "
+                f"({error})"
+            ) from error
 
 
 def _keep_inner(upsampler: nn.Module, own: nn.Module, settings: dict[str, Any]) -> None:
