@@ -136,8 +136,8 @@ def test_training_is_kept_only_where_it_is_better(checkpoint, tmp_path, monkeypa
     assert sharpen(checkpoint, tmp_path / "out", *SCENES, *more) == 0
     content, page = read(tmp_path / "out")
     names = [entry["name"] for entry in content["entries"]]
-    assert names == ["bilinear", "universal", "universal, trained", "joint_bilateral"]
-    assert content["sharpened"]["after"] == ("universal, trained" if wins else "universal")
+    assert names == ["bilinear", "universal", "universal+labels", "joint_bilateral"]
+    assert content["sharpened"]["after"] == ("universal+labels" if wins else "universal")
     assert content["sharpened"]["training"]["chosen"] is wins
     before, after = (
         weights(tmp_path / "zero" / "sharpened.safetensors"),

@@ -64,9 +64,9 @@ def test_the_sentences_have_the_figures():
 
 @pytest.mark.parametrize(("choice", "flattered"), [("val", True), ("other", False)])
 def test_it_says_what_was_trained_and_how_it_was_chosen(choice, flattered):
-    training = {"chosen": True, "choice": choice, "step": 200}
+    training = {"chosen": True, "choice": choice, "step": 200, "start": "joint_bilateral"}
     content = report(training)
-    assert text.summary(content).endswith("Only the upsampler was trained.")
+    assert text.summary(content).endswith("Only the upsampler was trained. Without training: +0.7.")
     assert f"after 200 steps is kept: the best on {choice}" in text.choice(content)
     assert ("flatters" in text.choice(content)) is flattered
     kept = text.choice(report({"chosen": False, "choice": choice}))

@@ -13,7 +13,7 @@ from offstride.replace.sharpening import UNIVERSAL
 from offstride.upsamplers import UPSAMPLERS, Upsampler
 
 SCALES = "scales"
-TRAINED = f"{UNIVERSAL}, trained"
+TRAINED = f"{UNIVERSAL}+labels"
 """Name of the row of an upsampler that learned from labels."""
 
 

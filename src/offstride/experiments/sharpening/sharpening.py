@@ -141,6 +141,7 @@ class Sharpening:
             "images": len(self.train.images) if self.train else 0,
             "split": self.train.split if self.train else "",
             "choice": self.choice.split,
+            "start": rows[1].name,
             "step": snapshots[place - 1].step,
             "chosen": chosen > 0,
             "losses": [it.loss for it in snapshots],

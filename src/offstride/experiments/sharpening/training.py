@@ -40,7 +40,7 @@ class UpsamplerTraining:
     crops: int = 240
     crop: int = 256
     batch_size: int = 4
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     snapshots: int = 3
     seed: int = 0
 

@@ -50,10 +50,17 @@ def summary(report: Report) -> str:
     """The result in a sentence or two."""
     taught = report["sharpened"]["training"]
     chosen = bool(taught and taught["chosen"])
-    how = "Only the upsampler was trained." if chosen else "Not one step of training."
+    how = f"Only the upsampler was trained. {_untrained(report)}".strip() if chosen else "Not one step of training."
     if not report["entries"]:
         return f"{how} There are no labels, so which of the pixels that change are better is for your eyes to judge."
     return f"{gain(report, 'boundary_iou')}, {gain(report, 'miou')}. {how}"
+
+
+def _untrained(report: Report) -> str:
+    """What the upsampler gains before it is trained."""
+    start = next(item for item in report["entries"] if item["name"] == report["sharpened"]["training"]["start"])
+    difference = change(start["scores"]["boundary_iou"])
+    return f"Without training: {percent(difference['mean'], sign=True)}." if difference else ""
 
 
 def choice(report: Report) -> str:
