@@ -62,6 +62,11 @@ def _with_source(field: Any, old: LogitField, new: LogitField) -> LogitField:
     return new if field is old else replace(field, source=_with_source(field.source, old, new))
 
 
+def upsampler_holder(model: nn.Module) -> Any:
+    """The module whose attribute `upsampler` is that of a model: one of another library is held by one of ours."""
+    return getattr(model, "replaced", model)
+
+
 class Frozen:
     """A model without its upsampler, which stays beside it.
 
@@ -74,7 +79,7 @@ class Frozen:
 
     def __init__(self, model: nn.Module) -> None:
         self.model: Any = model.eval().requires_grad_(False)
-        holder: Any = getattr(model, "replaced", model)  # a model of another library is held by one of ours
+        holder = upsampler_holder(model)
         self.own: Upsampler = holder.upsampler
         self._catch = _Catch()
         holder.upsampler = self._catch

@@ -13,7 +13,7 @@ from offstride.data import SampleSet
 from offstride.experiments.sharpening.choosing import best
 from offstride.experiments.sharpening.costs import method_costs
 from offstride.experiments.sharpening.counting import Counted, count_methods
-from offstride.experiments.sharpening.frozen import Frozen
+from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
 from offstride.experiments.sharpening.methods import TRAINED, Method, opponents, own_method
 from offstride.experiments.sharpening.pictures import photographs, scored_pictures
 from offstride.experiments.sharpening.report import Scored, scored_report, unscored_report
@@ -99,7 +99,7 @@ class Sharpening:
                 frozen.check_classes(labelled.images.classes)
         snapshots = self._learn(frozen, zero)
         after, scored = self._score(frozen, rows, snapshots)
-        result.upsampler = after.upsampler
+        upsampler_holder(result).upsampler = after.upsampler
         result.save(self.output / FILE)
         return self._report(frozen, own, after, scored)
 
@@ -129,23 +129,15 @@ class Sharpening:
         one_pass = self.choice is self.scored
         judged = rows if one_pass else rows[:2]
         counted = self._count(frozen, [*judged, *learned], self.choice)
-        chosen = best([counted[1].counts, *(it.counts for it in counted[len(judged) :])], self.choice.images.classes)
-        place = 1 + best([it.counts for it in counted[len(judged) :]], self.choice.images.classes)
+        candidates, classes = [it.counts for it in counted[len(judged) :]], self.choice.images.classes
+        chosen, place = best([counted[1].counts, *candidates], classes), 1 + best(candidates, classes)
         shown = [*rows[:2], learned[place - 1], *rows[2:]]
         if one_pass:
             counted = [*counted[:2], counted[len(judged) + place - 1], *counted[2 : len(judged)]]
         else:
             counted = self._count(frozen, shown, self.scored)
-        taught = {
-            "steps": self.training.steps if self.training else 0,
-            "images": len(self.train.images) if self.train else 0,
-            "split": self.train.split if self.train else "",
-            "choice": self.choice.split,
-            "start": rows[1].name,
-            "step": snapshots[place - 1].step,
-            "chosen": chosen > 0,
-            "losses": [it.loss for it in snapshots],
-        }
+        taught = {"choice": self.choice.split, "start": rows[1].name, "step": snapshots[place - 1].step}
+        taught |= {"chosen": chosen > 0, "losses": [it.loss for it in snapshots]}
         after = shown[2] if chosen else shown[1]
         return after, Scored(shown, counted, after, taught)
 
