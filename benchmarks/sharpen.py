@@ -20,10 +20,9 @@ import json
 from pathlib import Path
 
 import torch.nn.functional as F
-from machine import HERE, circumstances, write_result
 from torch.utils.data import Dataset
-from voc_deeplab import STREET, street_label
 
+from machine import HERE, circumstances, write_result
 from offstride import open_model, sharpen
 from offstride.compare import Entry, Resampling, compare
 from offstride.data import Sample, build_dataset
@@ -31,6 +30,7 @@ from offstride.experiments.sharpening.counting import count_methods
 from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
 from offstride.experiments.sharpening.methods import Method, opponents, own_method
 from offstride.upsamplers.universal import shipped_recipe
+from voc_deeplab import STREET, street_label
 
 SCORES = ("miou", "boundary_iou")
 

@@ -27,6 +27,7 @@ NAMES = {
     "open_model",
     "plan_upsampling",
     "replace_upsampling",
+    "sharpen",
     "upsample_argmax",
     "upsample_confusion",
     "upsample_cross_entropy",

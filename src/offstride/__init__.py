@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         upsample_confusion,
         upsample_cross_entropy,
     )
-    from offstride.replace import plan_upsampling, replace_upsampling
+    from offstride.replace import plan_upsampling, replace_upsampling, sharpen
 
 __all__ = [
     "LogitField",
@@ -29,6 +29,7 @@ __all__ = [
     "open_model",
     "plan_upsampling",
     "replace_upsampling",
+    "sharpen",
     "upsample_argmax",
     "upsample_confusion",
     "upsample_cross_entropy",
@@ -39,7 +40,7 @@ _HOMES = {
     "offstride.field": ("LogitField", "argmax", "confidence", "cross_entropy"),
     "offstride.models": ("Segmenter", "create_model"),
     "offstride.opening": ("open_model",),
-    "offstride.replace": ("plan_upsampling", "replace_upsampling"),
+    "offstride.replace": ("plan_upsampling", "replace_upsampling", "sharpen"),
 }
 
 

@@ -10,6 +10,7 @@ from offstride.cli.loading import loading
 
 COMMANDS = {
     "train": "train a model from a recipe, or resume a run",
+    "sharpen": "sharpen the masks of a trained model, without training; report what it gains",
     "finetune-upsampling": "train a new upsampler on a frozen model",
     "evaluate": "score a trained model on a data set",
     "predict": "label images: PNG label maps and overlays",

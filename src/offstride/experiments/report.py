@@ -137,7 +137,7 @@ def report(
         "seeds": list(seeds),
         "missing": list(missing),
         **compared,
-        "made": {"versions": versions(), "hardware": _hardware()},
+        "made": {"versions": versions(), "hardware": hardware()},
     }
     write_text(store.folder / "report.json", json.dumps(content, indent=1) + "\n")
     write_text(store.folder / "report.md", comparison_markdown(content))
@@ -167,7 +167,8 @@ def _costs(
         return measure_costs(files, (height, width), devices=devices, **options)
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """Names of GPU and processor, and the number of cores."""
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []

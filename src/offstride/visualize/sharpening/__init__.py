@@ -1,0 +1,1 @@
+"""The page of `offstride sharpen`: before and after."""
