@@ -9,7 +9,8 @@ and likewise with `--model.output_stride 32`, with `--model.upsampler residual`,
 `python benchmarks/voc_deeplab.py` writes the DeepLab of VOC. Then
 
     python benchmarks/sharpen.py camvid16 --data camvid --root CAMVID --models runs/sharpen/camvid16-*/best.safetensors
-    python benchmarks/sharpen.py voc_deeplab --data camvid --root CAMVID --voc --models runs/voc_deeplab/street.safetensors
+    python benchmarks/sharpen.py voc_deeplab --data camvid --root CAMVID --voc \\
+        --models runs/voc_deeplab/street.safetensors
 
 The frozen network runs once for each image and seed. The entry of this name in `benchmarks/results/sharpen.json` is
 replaced; the others stay.
