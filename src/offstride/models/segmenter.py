@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
 from offstride.data.sources import Picture, open_pixels
-from offstride.features import Guides
+from offstride.features import Coarse, Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
 from offstride.inference import InferenceProtocol, predict_pixels
@@ -100,6 +100,16 @@ class Segmenter(nn.Module):
         return self.config.std or self.backbone.std
 
     @property
+    def stride(self) -> int:
+        """Stride of the coarse scores, in pixels."""
+        return self.head.out_stride
+
+    @property
+    def level_strides(self) -> tuple[int, ...]:
+        """Strides of the features of the backbone, in pixels."""
+        return tuple(info.stride for info in self.backbone.features)
+
+    @property
     def device(self) -> torch.device:
         """Device of the parameters."""
         return next(self.parameters()).device
@@ -120,8 +130,29 @@ class Segmenter(nn.Module):
         Raises:
             ValueError: If the images are no such tensor.
         """
+        return self.field_of(self.coarse(images), images)
+
+    def coarse(self, images: Tensor) -> Coarse:
+        """Everything before the upsampler: what stays the same while only the upsampler is trained.
+
+        Args:
+            images: As for `field`.
+
+        Raises:
+            ValueError: If the images are no such tensor.
+        """
         features = self.backbone(images)
-        return self._main(self.head(features), features, images)
+        return self._coarse(self.head(features), features)
+
+    def field_of(self, coarse: Coarse, images: Tensor) -> LogitField:
+        """The upsampler alone: `field(images)` from `coarse(images)`.
+
+        Args:
+            coarse: Maps of the images, or of a larger image that `images` are a part of.
+            images: As for `field`.
+        """
+        H, W = images.shape[2:]
+        return self.upsampler(coarse.scores, coarse.features, (H, W), Guides(images, coarse.levels))
 
     def predict(
         self,
@@ -185,12 +216,11 @@ class Segmenter(nn.Module):
         """
         features = self.backbone(images)
         decoded = self.head.decode(features, closed)
-        main = self._main(decoded.map, features, images)
+        main = self.field_of(self._coarse(decoded.map, features), images)
         return Decoded(main, self._auxiliary(features, images), decoded.scene, decoded.gates)
 
-    def _main(self, decoded: Tensor, features: list[Tensor], images: Tensor) -> LogitField:
-        H, W = images.shape[2:]
-        return self.upsampler(self.classifier(decoded), decoded, (H, W), Guides(images, features))
+    def _coarse(self, decoded: Tensor, features: list[Tensor]) -> Coarse:
+        return Coarse(self.classifier(decoded), decoded, features)
 
     def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:
         H, W = images.shape[2:]
