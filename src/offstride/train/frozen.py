@@ -87,7 +87,6 @@ class FrozenOutputs:
         self.store: Store = Memory() if folder is None else Folder(folder)
         self.mean, self.std = mean or model.mean, std or model.std
         self.key = frozen_key(model)
-        self.device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
         levels = {f"level{i}": stride for i, stride in enumerate(model.level_strides)}
         self.strides = {"scores": model.stride, "features": model.stride, **levels}
         self.names = maps_read(model, self._input(normalize(image, self.mean, self.std)))
@@ -127,7 +126,7 @@ class FrozenOutputs:
         return key
 
     def _input(self, pixels: Tensor) -> Tensor:
-        return pixels[None].to(self.device).to(memory_format=self.layout)
+        return pixels[None].to(next(self.model.parameters())).to(memory_format=self.layout)
 
     def _maps(self, pixels: Tensor) -> dict[str, Tensor]:
         with evaluating(self.model):

@@ -280,7 +280,9 @@ class Recipe:
         parts = self.schedule.train_parts
         if self.data.cache and list(parts) != ["upsampler"]:
             got = f"[{', '.join(parts)}]" if parts else "the whole model"
-            raise ValueError(f"data.cache: expected schedule.train_parts: [upsampler], so that all else is frozen, got {got}")
+            raise ValueError(
+                f"data.cache: expected schedule.train_parts: [upsampler], so that all else is frozen, got {got}"
+            )
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
