@@ -1,4 +1,4 @@
-"""Outputs of frozen parts: equal to those that a step would compute, noticed when they change, cropped on their grid."""
+"""Outputs of frozen parts: equal to those that a step would compute, renewed when something changes, cropped on a grid."""
 
 from dataclasses import replace as replaced
 
