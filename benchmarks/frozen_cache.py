@@ -4,8 +4,8 @@
 
 Drawn street scenes lie decoded in memory. Without: they are augmented, the network runs without gradients, the
 upsampler and the loss with them, AdamW updates the upsampler. With: crops of the kept maps are read from a folder; the
-rest is the same. Times in turn in one process; both see the same crops in the same order. Writes
-`benchmarks/results/frozen_cache.json`.
+rest is the same. A process beside loads the data, as in a run by default. Times in turn in one process; both see the
+same crops in the same order. Writes `benchmarks/results/frozen_cache.json`.
 """
 
 import argparse
@@ -21,15 +21,12 @@ from measure import interleave, with_ratios
 from offstride import create_model
 from offstride.data import SampleStream, Streets, TrainingSet, TrainTransform
 from offstride.field import cross_entropy
+from offstride.replace.choice import start_options
 from offstride.train.frozen import FrozenOutputs
 from offstride.train.frozen_set import frozen_crops
 
 SIZE, BATCH, SCENES = (240, 320), 8, 16
-UPSAMPLERS = {
-    "lau": {"init": "zero"},
-    "dysample": {},
-    "residual": {},
-}
+UPSAMPLERS = ("lau", "dysample", "residual")
 
 
 class Decoded(list):
@@ -40,7 +37,7 @@ class Decoded(list):
 
 def steps(model, dataset):
     """A function that takes a training step and returns its loss, over the batches of a data set."""
-    batches = iter(DataLoader(dataset, BATCH, sampler=SampleStream(SCENES, 0)))
+    batches = iter(DataLoader(dataset, BATCH, sampler=SampleStream(SCENES, 0), num_workers=1))
     optimizer = torch.optim.AdamW(model.upsampler.parameters(), 1e-3)
 
     def run():
@@ -64,7 +61,7 @@ def measured(name, stride, scenes, rounds):
         output_stride=stride,
         classes=scenes.classes,
         upsampler=name,
-        upsampler_options=UPSAMPLERS[name],
+        upsampler_options=start_options(name, {}, "center", len(scenes.classes), stride),
     )
     model = model.to(memory_format=torch.channels_last)
     model.freeze_except(["upsampler"])

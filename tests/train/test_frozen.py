@@ -1,4 +1,4 @@
-"""Outputs of frozen parts: equal to those that a step would compute, renewed when something changes, cropped on a grid."""
+"""Outputs of frozen parts: equal to those of a step, renewed when something changes, cropped on a grid."""
 
 from dataclasses import replace as replaced
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -59,12 +60,12 @@ class Reader:
     def __call__(self, entry: Entry, spans: Sequence[CoarseSpan]) -> FrozenSample:
         """The part of an image in two spans; beyond the image there are the mean colour and ignored labels."""
         rows, columns = (span.pixels for span in spans)
-        image = torch.zeros(3, *(span.length for span in spans))
-        label = torch.full(image.shape[1:], IGNORE_INDEX, dtype=torch.uint8)
-        part = self.store.read(entry.key, "label", (rows, columns))
-        place = tuple(slice(length) for length in part.shape)
-        label[place] = part
-        image[:, *place] = normalize(self.store.read(entry.key, "image", (rows, columns)), self.mean, self.std)
+        image = normalize(self.store.read(entry.key, "image", (rows, columns)), self.mean, self.std)
+        label = self.store.read(entry.key, "label", (rows, columns))
+        beyond = [span.length - length for span, length in zip(spans, label.shape, strict=True)]
+        if any(beyond):
+            pads = (0, beyond[1], 0, beyond[0])
+            image, label = F.pad(image, pads), F.pad(label, pads, value=IGNORE_INDEX)
         maps = {name: self._map(entry, name, spans) for name in self.strides}
         return FrozenSample(image, label, Coarse(maps.pop("scores"), maps.pop("features"), [*maps.values()]))
 
