@@ -122,4 +122,4 @@ def test_a_cache_gives_the_same_scores(checkpoint, folder, tmp_path, capsys):
     assert main(command(checkpoint, folder, tmp_path / "no", "--data.cache=true", "--data.jitter=0.2")) == 2
     assert "jitter: expected 0 with data.cache" in capsys.readouterr().err
     assert main(command(checkpoint, folder, tmp_path / "no", "--data.cache=true", "--data.crop=[24, 24]")) == 2
-    assert "crop: expected a length on the grid of stride 32" in capsys.readouterr().err
+    assert "crop: expected a length on the grid of stride 16" in capsys.readouterr().err

@@ -114,7 +114,8 @@ def test_what_is_frozen_is_computed_once_for_all_methods(tmp_path, monkeypatch):
     create_model(**settings, classes=build_dataset("streets", "train").classes).save(start)
     parts = "[backbone, head, classifier]"
     recipe.write_text(
-        f"data: {{name: streets, cache: true, val_count: 2}}\nschedule: {{train_parts: [upsampler], accelerator: cpu}}\n"
+        "data: {name: streets, cache: true, val_count: 2}\n"
+        "schedule: {train_parts: [upsampler], accelerator: cpu}\n"
         f"model: {{head_options: {{channels: 16}}, start: {start}, start_parts: {parts}}}\n"
     )
     images = []

@@ -19,7 +19,7 @@ from offstride.features import Coarse
 from offstride.field import LogitField
 from offstride.ops.pixels import normalize
 from offstride.replace.compare import evaluating
-from offstride.train.frozen_store import Folder, Memory, Store
+from offstride.train.frozen_store import Folder, Memory, TensorStore
 from offstride.upsamplers import Upsampler
 
 FORMAT = 1
@@ -84,7 +84,7 @@ class FrozenOutputs:
         layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.model, self.layout = model, layout
-        self.store: Store = Memory() if folder is None else Folder(folder)
+        self.store: TensorStore = Memory() if folder is None else Folder(folder)
         self.mean, self.std = mean or model.mean, std or model.std
         self.key = frozen_key(model)
         levels = {f"level{i}": stride for i, stride in enumerate(model.level_strides)}

@@ -38,7 +38,7 @@ class FrozenSample(NamedTuple):
     coarse: Coarse
 
 
-class Entry(NamedTuple):
+class KeptImage(NamedTuple):
     """An image in a store: its key, its own (H, W), and the size that it was padded to for the network."""
 
     key: str
@@ -57,7 +57,7 @@ class Reader:
         self.store, self.names, self.strides = frozen.store, frozen.names, frozen.strides
         self.grid, self.mean, self.std = frozen.grid, frozen.mean, frozen.std
 
-    def __call__(self, entry: Entry, spans: Sequence[CoarseSpan]) -> FrozenSample:
+    def __call__(self, entry: KeptImage, spans: Sequence[CoarseSpan]) -> FrozenSample:
         """The part of an image in two spans; beyond the image there are the mean colour and ignored labels."""
         rows, columns = (span.pixels for span in spans)
         image = normalize(self.store.read(entry.key, "image", (rows, columns)), self.mean, self.std)
@@ -69,7 +69,7 @@ class Reader:
         maps = {name: self._map(entry, name, spans) for name in self.strides}
         return FrozenSample(image, label, Coarse(maps.pop("scores"), maps.pop("features"), [*maps.values()]))
 
-    def _map(self, entry: Entry, name: str, spans: Sequence[CoarseSpan]) -> Tensor:
+    def _map(self, entry: KeptImage, name: str, spans: Sequence[CoarseSpan]) -> Tensor:
         stride = self.strides[name]
         if name in self.names:
             rows, columns = (span.coarse(stride) for span in spans)
@@ -80,7 +80,7 @@ class Reader:
 class FrozenImages(Dataset[FrozenSample]):
     """Whole images, addressed by their numbers. See `frozen_images`."""
 
-    def __init__(self, reader: Reader, entries: Sequence[Entry]) -> None:
+    def __init__(self, reader: Reader, entries: Sequence[KeptImage]) -> None:
         self.reader, self.entries = reader, entries
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class FrozenCrops(Dataset[FrozenSample]):
     def __init__(
         self,
         reader: Reader,
-        entries: Sequence[Sequence[tuple[Entry, Entry]]],
+        entries: Sequence[Sequence[tuple[KeptImage, KeptImage]]],
         crop: tuple[int, int],
         flip: float,
         seed: int,
@@ -146,7 +146,7 @@ def frozen_images(
     for done, index in enumerate(share, 1):
         sample = dataset[index]
         size = (sample.label.shape[0], sample.label.shape[1])
-        entries.append(Entry(frozen.keep(sample.image, sample.label), size, size))
+        entries.append(KeptImage(frozen.keep(sample.image, sample.label), size, size))
         if progress:
             progress(done, len(share))
     return FrozenImages(Reader(frozen), entries)
@@ -192,19 +192,19 @@ def frozen_crops(
         ValueError: If the crops do not fit the grid, or the maps of the model do not lie on it.
     """
 
-    def entry(image: Tensor, label: Tensor) -> Entry:
+    def entry(image: Tensor, label: Tensor) -> KeptImage:
         size = (label.shape[0], label.shape[1])
         padded = [frozen.grid.padded(length, part) for length, part in zip(size, crop, strict=True)]
-        return Entry(frozen.keep(image, label, crop), size, (padded[0], padded[1]))
+        return KeptImage(frozen.keep(image, label, crop), size, (padded[0], padded[1]))
 
-    def pair(image: Tensor, label: Tensor, scale: float) -> tuple[Entry, Entry]:
+    def pair(image: Tensor, label: Tensor, scale: float) -> tuple[KeptImage, KeptImage]:
         scale *= base_scale(label.shape, base, base_side)
         image, label = resize_labelled(image, label, [max(1, round(length * scale)) for length in label.shape])
         sides = [False] * (flip < 1) + [True] * (flip > 0)
         kept = [entry(image.flip(-1), label.flip(-1)) if mirrored else entry(image, label) for mirrored in sides]
         return kept[0], kept[-1]
 
-    entries: list[list[tuple[Entry, Entry]]] = [[]] * len(dataset)
+    entries: list[list[tuple[KeptImage, KeptImage]]] = [[]] * len(dataset)
     for done in range(len(dataset)):
         index = (first + done) % len(dataset)
         sample = dataset[index]

@@ -16,7 +16,7 @@ Slices = tuple[slice, slice]
 WHOLE: Slices = (slice(None), slice(None))
 
 
-class Store(Protocol):
+class TensorStore(Protocol):
     """Tensors by key and name."""
 
     def has(self, key: str, name: str) -> bool:
@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
 
-class Memory(Store):
+class Memory(TensorStore):
     """A store in memory."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Memory(Store):
         return self.tensors[key, name][..., *part].clone()
 
 
-class Folder(Store):
+class Folder(TensorStore):
     """A store of files, one for each tensor, that runs and processes may share. Of a file only what is asked for is
     read.
 
