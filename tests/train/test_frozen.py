@@ -30,12 +30,17 @@ def scenes():
     return build_dataset("streets", "train", count=4, size=SIZE)
 
 
-class Listed(list):
+class Listed:
     """Samples as a data set."""
 
     def __init__(self, samples, classes):
-        super().__init__(samples)
-        self.classes = classes
+        self.samples, self.classes = samples, classes
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
 
 
 def build(scenes, upsampler="lau", options=None, **settings):

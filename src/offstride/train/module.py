@@ -84,7 +84,7 @@ class SegmentationModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss of one iteration of `(B, 3, h, w)` images and `(B, h, w)` labels; micro-batches are also optimised."""
-        images, labels, coarse = (*batch, None)[:3]
+        images, labels, coarse = batch[0], batch[1], batch[2] if len(batch) == 3 else None
         if self.automatic_optimization:
             losses = self.losses(images, labels, mean_across_processes, coarse)
         else:
@@ -146,8 +146,8 @@ class SegmentationModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count the predictions of one image."""
-        images, labels, *coarse = batch
-        predict = partial(self._field, coarse=coarse[0]) if coarse else self.model.field
+        images, labels, coarse = batch[0], batch[1], batch[2] if len(batch) == 3 else None
+        predict = self.model.field if coarse is None else partial(self._field, coarse=coarse)
         field = predict_whole(predict, images.to(memory_format=self.layout))
         self.confusion.add(confusion(field, labels))
 
