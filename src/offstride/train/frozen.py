@@ -184,5 +184,5 @@ def _digest(text: str, *tensors: Tensor) -> str:
     for tensor in tensors:
         values = tensor.detach().cpu().contiguous()
         result.update(repr((values.dtype, tuple(values.shape))).encode())
-        result.update(memoryview(values.reshape(-1).view(torch.uint8).numpy()))
+        result.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return result.hexdigest()
