@@ -105,12 +105,20 @@ def test_batches_agree_with_those_without_a_cache(scenes):
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize("origin", ["center", "aligned"])
-@pytest.mark.parametrize(("upsampler", "options"), [("bilinear", {}), ("residual", {}), ("lau", {"hidden": 8})])
+@pytest.mark.parametrize(
+    ("upsampler", "options", "origin"),
+    [
+        ("bilinear", {}, "center"),
+        ("bilinear", {}, "aligned"),
+        ("residual", {}, "center"),
+        ("residual", {}, "aligned"),
+        ("lau", {"hidden": 8}, "center"),
+    ],
+)
 def test_the_field_of_a_crop_is_that_of_the_whole_image(scenes, upsampler, options, origin, stride):
-    """Away from the crop's edges, which are farther from the middle than the upsampler sees."""
-    if (upsampler, origin) == ("lau", "aligned"):
-        pytest.skip("LaU has k·h rows of offsets for (h - 1)·k + 1 rows, which depends on the image's size")
+    """Away from the crop's edges, which are farther from the middle than the upsampler sees. LaU with "aligned" is
+    different: it has k·h rows of offsets for (h - 1)·k + 1 rows, a ratio that depends on the size.
+    """
     model = build(scenes, upsampler, {**options, "origin": origin}, output_stride=stride)
     size = (9 * stride + 3, 12 * stride + 5)
     scene = build_dataset("streets", "train", count=1, size=size)
