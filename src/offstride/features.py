@@ -1,7 +1,10 @@
-"""What is known of a feature map before it is computed, and which maps an upsampler may look at."""
+"""What is known of a feature map before it is computed, and which maps an upsampler may look at.
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+Shapes: B batch, C classes, D channels of a feature, h×w coarse grid, H×W image.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +38,24 @@ class Guides(NamedTuple):
 
 
 NO_GUIDES = Guides()
+
+
+class Coarse(NamedTuple):
+    """All that an upsampler reads of a model, besides the image: the model's outputs before the upsampler.
+
+    Attributes:
+        scores: `(B, C, h, w)` class scores; the features again before an upsampler that classifies on its own.
+        features: `(B, D, h, w)` the feature map that the classifier read.
+        levels: As in `Guides`.
+    """
+
+    scores: Tensor
+    features: Tensor
+    levels: Sequence[Tensor] = ()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same with each map changed."""
+        return type(self)(change(self.scores), change(self.features), [change(level) for level in self.levels])
 
 
 def guide_levels(channels: int, features: Sequence[FeatureInfo]) -> list[FeatureInfo]:

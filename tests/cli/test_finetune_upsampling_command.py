@@ -107,3 +107,19 @@ def test_other_classes_are_refused(folder, tmp_path, capsys):
     create_model(backbone="test_resnet", head_options={"channels": 8}, classes=3).save(path)
     assert main(command(path, folder, tmp_path / "run")) == 2
     assert "expected 2, the model has 3" in capsys.readouterr().err
+
+
+def test_a_cache_gives_the_same_scores(checkpoint, folder, tmp_path, capsys):
+    """And says what it computed; settings that do not fit end in one line."""
+    whole = ("--data.crop=[40, 56]", "--data.scale=[1, 1]", "--upsampler-options={scale: 4, hidden: 8}")
+    tables = []
+    for name, cache in (("plain", "false"), ("cached", "true")):
+        assert main(command(checkpoint, folder, tmp_path / name, *whole, f"--data.cache={cache}")) == 0
+        printed = capsys.readouterr()
+        tables.append(printed.out.splitlines()[:-1])
+    assert tables[0] == tables[1]
+    assert "cache: training images at scale 1: 4 maps computed, 0 found in" in printed.err
+    assert main(command(checkpoint, folder, tmp_path / "no", "--data.cache=true", "--data.jitter=0.2")) == 2
+    assert "jitter: expected 0 with data.cache" in capsys.readouterr().err
+    assert main(command(checkpoint, folder, tmp_path / "no", "--data.cache=true", "--data.crop=[24, 24]")) == 2
+    assert "crop: expected a length on the grid of stride 16" in capsys.readouterr().err

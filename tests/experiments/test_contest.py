@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from offstride.compare import Resampling
+from offstride.data import build_dataset
 from offstride.experiments.contest import Contest
 from offstride.experiments.report import Scoring
 from offstride.experiments.store import Store
 from offstride.experiments.variants import VARIANTS, read_variant
 from offstride.inference import InferenceProtocol
+from offstride.models import Segmenter, create_model
 from offstride.models.parts import UPSAMPLERS
 from offstride.train import build_model, build_split
 
@@ -104,3 +106,26 @@ def test_a_method_changes_the_shared_recipe_and_settings_change_both(tmp_path):
 def test_runs_are_found_where_earlier_versions_left_them(tmp_path):
     made = contest(tmp_path / "r.yaml", tmp_path, ["lau+off"])
     assert made.counted(made.variants[0], 2) == tmp_path / "lau+off" / "seed-2" / "counts-last-60c68fa3.npz"
+
+
+def test_what_is_frozen_is_computed_once_for_all_methods(tmp_path, monkeypatch):
+    start, recipe = tmp_path / "start.safetensors", tmp_path / "shared.yaml"
+    settings = {"backbone": "mobilenetv2_035", "head_options": {"channels": 16}}
+    create_model(**settings, classes=build_dataset("streets", "train").classes).save(start)
+    parts = "[backbone, head, classifier]"
+    recipe.write_text(
+        "data: {name: streets, cache: true, val_count: 2}\n"
+        "schedule: {train_parts: [upsampler], accelerator: cpu}\n"
+        f"model: {{head_options: {{channels: 16}}, start: {start}, start_parts: {parts}}}\n"
+    )
+    images = []
+    coarse = Segmenter.coarse
+    monkeypatch.setattr(Segmenter, "coarse", lambda self, given: images.append(len(given)) or coarse(self, given))
+    made = contest(recipe, tmp_path / "out", ["lau", "dysample"])
+    for variant in made.variants:
+        made.store.train(made.stages(variant, 0), made.directory(variant, 0), variant.name)
+        images.append(None)
+    lau, dysample = images[: images.index(None)], images[images.index(None) + 1 : -1]
+    assert len(lau) == 2 + 6 * 2 + 2  # which maps are read, of each split; images as they are and mirrored; validation
+    assert len(dysample) == 2
+    assert {file.parent for file in (tmp_path / "out").rglob("*-scores.safetensors")} == {tmp_path / "out" / "cache"}

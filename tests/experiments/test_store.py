@@ -56,6 +56,20 @@ def test_other_upsamplers_and_those_that_start_from_a_run_need_no_basis(trained,
     assert not (tmp_path / "bases").exists()
 
 
+def test_runs_share_outputs_of_frozen_parts(trained, tmp_path):
+    cached = replace(
+        RECIPE,
+        data=replace(RECIPE.data, cache=True),
+        model=replace(RECIPE.model, upsampler="lau", upsampler_options={}),
+        schedule=replace(RECIPE.schedule, train_parts=["upsampler"]),
+    )
+    own = replace(cached, data=replace(cached.data, cache_dir=tmp_path / "own"))
+    for name, recipe in (("a", cached), ("b", cached), ("c", own)):
+        Store(tmp_path).train([recipe], tmp_path / name, name)
+    folders = [stages[0].data.cache_dir for stages, _ in trained]
+    assert folders == [tmp_path / "cache", tmp_path / "cache", tmp_path / "own"]
+
+
 def test_a_run_by_another_recipe_is_refused(trained, tmp_path):
     store = Store(tmp_path)
     store.train([RECIPE], tmp_path / "run", "run")

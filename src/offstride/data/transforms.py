@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from offstride.data.draw import below
 from offstride.data.sample import Sample
 from offstride.ops.labels import IGNORE_INDEX
 from offstride.ops.pixels import IMAGENET_MEAN, IMAGENET_STD, check_statistics, normalize
@@ -81,19 +82,13 @@ class TrainTransform:
         Returns:
             Image `(3, h, w)` float32, normalised, and label `(h, w)` uint8.
         """
-        from torchvision.transforms import InterpolationMode  # torchvision takes seconds to import
-        from torchvision.transforms.v2 import functional as F
-
         random = Random(seed)
-        scale = random.uniform(*self.scale) * self._base_scale(sample.label.shape)
+        scale = random.uniform(*self.scale) * base_scale(sample.label.shape, self.base, self.base_side)
         rows, columns = (
             _Span.draw(size, crop, scale, random) for size, crop in zip(sample.label.shape, self.crop, strict=True)
         )
         window, size = (rows.source, columns.source), [rows.visible, columns.visible]
-        # The uint8 kernel is fast on channels-last memory, and wrong on channels-first images that become one column.
-        part = sample.image[None, :, *window].contiguous(memory_format=torch.channels_last)
-        part = F.resize(part, size, InterpolationMode.BILINEAR, antialias=True)[0]
-        part_label = F.resize(sample.label[None, *window], size, InterpolationMode.NEAREST_EXACT)[0]
+        part, part_label = resize_labelled(sample.image[:, *window], sample.label[window], size)
         if random.random() < self.flip:
             part, part_label = part.flip(-1), part_label.flip(-1)
         if self.blur and random.random() < self.blur:
@@ -106,12 +101,6 @@ class TrainTransform:
         image[:, *place] = normalize(part, self.mean, self.std)
         label[place] = part_label
         return image, label
-
-    def _base_scale(self, size: Sequence[int]) -> float:
-        """Factor that resizes an image to its base size."""
-        if self.base is None:
-            return 1.0
-        return self.base / (min(size) if self.base_side == "short" else max(size))
 
 
 @dataclass(frozen=True)
@@ -137,6 +126,24 @@ class EvalTransform:
         return normalize(sample.image, self.mean, self.std), sample.label
 
 
+def base_scale(size: Sequence[int], base: int | None, side: BaseSide) -> float:
+    """Factor that resizes an image of some (H, W) to its base size; 1 without one."""
+    if base is None:
+        return 1.0
+    return base / (min(size) if side == "short" else max(size))
+
+
+def resize_labelled(image: Tensor, label: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """An image and its label at another (H, W): bilinear with antialiasing, and the nearest pixel."""
+    from torchvision.transforms import InterpolationMode  # torchvision takes seconds to import
+    from torchvision.transforms.v2 import functional as F
+
+    # The uint8 kernel is fast on channels-last memory, and wrong on channels-first images that become one column.
+    image = image[None].contiguous(memory_format=torch.channels_last)
+    image = F.resize(image, [*size], InterpolationMode.BILINEAR, antialias=True)[0]
+    return image, F.resize(label[None], [*size], InterpolationMode.NEAREST_EXACT)[0]
+
+
 @dataclass(frozen=True)
 class _Span:
     """One axis of a crop: the `source` range of the image becomes the `visible` pixels of the `target` range."""
@@ -151,13 +158,8 @@ class _Span:
         visible = crop
         if window > size:
             window, visible = size, min(crop, max(1, round(size * scale)))
-        source, target = _below(size - window + 1, random), _below(crop - visible + 1, random)
+        source, target = below(size - window + 1, random), below(crop - visible + 1, random)
         return cls(slice(source, source + window), slice(target, target + visible), visible)
-
-
-def _below(stop: int, random: Random) -> int:
-    """A uniform integer in 0 … stop - 1, from `random()`: the only method whose sequence Python promises to keep."""
-    return int(random.random() * stop)
 
 
 def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tensor:
@@ -171,7 +173,7 @@ def _jitter(image: Tensor, strength: float, hue: float, random: Random) -> Tenso
     if hue:
         adjustments.append((F.adjust_hue, -hue, hue))
     while adjustments:
-        adjust, low, high = adjustments.pop(_below(len(adjustments), random))
+        adjust, low, high = adjustments.pop(below(len(adjustments), random))
         image = adjust(image, random.uniform(low, high))
     return image
 

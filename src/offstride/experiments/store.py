@@ -65,6 +65,7 @@ class Store:
         Raises:
             ValueError: As `fit_stages` does, or if the directory holds a run by another recipe.
         """
+        stages = [self._with_cache(recipe) for recipe in stages]
         if is_finished(directory):
             claim(directory, stages[-1], resume=True)
             return
@@ -80,6 +81,12 @@ class Store:
             fit_basis(build_split(recipe.data, "train"), scale, channels).save(path)
 
         return kept(path, fit)
+
+    def _with_cache(self, recipe: Recipe) -> Recipe:
+        """With outputs of frozen parts in a folder that all runs share."""
+        if not recipe.data.cache or recipe.data.cache_dir is not None:
+            return recipe
+        return replace(recipe, data=replace(recipe.data, cache_dir=self.folder / "cache"))
 
     def _with_basis(self, recipe: Recipe) -> Recipe:
         model = recipe.model

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from offstride.backbones import Backbone
 from offstride.data.catalog import ClassSet
-from offstride.features import GuideLevels, Guides
+from offstride.features import Coarse, GuideLevels, Guides
 from offstride.field import BilinearField, LogitField
 from offstride.heads import Head
 from offstride.models.base import BaseSegmenter, Decoded
@@ -82,6 +82,16 @@ class Segmenter(BaseSegmenter):
         """Channels of images."""
         return self.backbone.in_channels
 
+    @property
+    def stride(self) -> int:
+        """Stride of the coarse scores, in pixels."""
+        return self.head.out_stride
+
+    @property
+    def level_strides(self) -> tuple[int, ...]:
+        """Strides of the features of the backbone, in pixels."""
+        return tuple(info.stride for info in self.backbone.features)
+
     def shortest_side(self) -> int:
         """See `BaseSegmenter.shortest_side`."""
         last, coarse = self.backbone.features[-1].stride, self.head.out_stride
@@ -90,20 +100,40 @@ class Segmenter(BaseSegmenter):
 
     def field(self, images: Tensor) -> LogitField:
         """See `BaseSegmenter.field`."""
+        return self.field_of(self.coarse(images), images)
+
+    def coarse(self, images: Tensor) -> Coarse:
+        """Everything before the upsampler: what stays the same while only the upsampler is trained.
+
+        Args:
+            images: As for `field`.
+
+        Raises:
+            ValueError: If the images are no such tensor.
+        """
         features = self.backbone(images)
-        return self._main(self.head(features), features, images)
+        return self._coarse(self.head(features), features)
+
+    def field_of(self, coarse: Coarse, images: Tensor) -> LogitField:
+        """The upsampler alone: `field(images)` from `coarse(images)`.
+
+        Args:
+            coarse: Maps of the images, or of a larger image that `images` are a part of.
+            images: As for `field`.
+        """
+        H, W = images.shape[2:]
+        guides = Guides(images, GuideLevels(images, coarse.levels, self.backbone.features))
+        return self.upsampler(coarse.scores, coarse.features, (H, W), guides)
 
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
         """See `BaseSegmenter.decode`."""
         features = self.backbone(images)
         decoded = self.head.decode(features, closed)
-        main = self._main(decoded.map, features, images)
+        main = self.field_of(self._coarse(decoded.map, features), images)
         return Decoded(main, self._auxiliary(features, images), decoded.scene, decoded.gates)
 
-    def _main(self, decoded: Tensor, features: list[Tensor], images: Tensor) -> LogitField:
-        H, W = images.shape[2:]
-        guides = Guides(images, GuideLevels(images, features, self.backbone.features))
-        return self.upsampler(self.classifier(decoded), decoded, (H, W), guides)
+    def _coarse(self, decoded: Tensor, features: list[Tensor]) -> Coarse:
+        return Coarse(self.classifier(decoded), decoded, features)
 
     def _auxiliary(self, features: list[Tensor], images: Tensor) -> dict[str, LogitField]:
         H, W = images.shape[2:]

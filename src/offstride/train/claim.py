@@ -9,6 +9,7 @@ from offstride.files import write_text
 from offstride.train.recipe import Recipe, recipe_to_dict
 
 FREE = {
+    "data.cache_dir",
     "data.root",
     "data.workers",
     "model.basis",

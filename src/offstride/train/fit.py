@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from offstride.data import ClassSet, Repeated, SampleSet, TrainingSet, build_dataset
-from offstride.models import BaseSegmenter, create_model
+from offstride.models import BaseSegmenter, Segmenter, create_model
 from offstride.models.checkpoint import check_classes
 from offstride.opening import open_model
 from offstride.replace.foreign import ForeignSegmenter
@@ -28,6 +28,7 @@ from offstride.train.module import SegmentationModule
 from offstride.train.processes import cluster, lost_processes_named
 from offstride.train.progress import ProgressLine
 from offstride.train.recipe import DataRecipe, ModelRecipe, Recipe
+from offstride.train.run_cache import RunCache
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others."""
@@ -37,7 +38,8 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
     """Train a model by a recipe.
 
     The directory receives `recipe.yaml`, `train.csv`, `validation.csv`, TensorBoard logs, `last.ckpt` to resume from,
-    and the models `best.safetensors` (by validation mIoU) and `last.safetensors`.
+    and the models `best.safetensors` (by validation mIoU) and `last.safetensors`; with `data.cache` also the folder
+    `cache`, unless the recipe names another one.
 
     Args:
         recipe: What to do.
@@ -72,7 +74,10 @@ def fit(recipe: Recipe, directory: Path, *, resume: bool = False, title: str = "
         ),
     ]
     stream = TrainingSet(train_set, recipe.data.transform(model.mean, model.std), schedule.seed)
-    module = SegmentationModule(model, recipe, stream, val_set)
+    if recipe.data.cache and not isinstance(model, Segmenter):
+        raise ValueError("data.cache: expected one of Offstride's own models, got one of another library")
+    cache = RunCache(recipe, recipe.data.cache_dir or directory / "cache") if recipe.data.cache else None
+    module = SegmentationModule(model, recipe, stream, val_set, cache)
     with quiet(), lost_processes_named(schedule.devices * schedule.nodes):
         trainer = build_trainer(recipe, directory, callbacks, resumed_at)
         trainer.fit(module, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=False)

@@ -50,6 +50,13 @@ class DataRecipe:
             bootstrapping on hard images).
         repeats: Number of times that these images occur.
         workers: Processes that load data.
+        cache: Compute the outputs of the frozen parts once, where only the upsampler is trained
+            (`schedule.train_parts: [upsampler]`); a step then costs the upsampler alone. Crops lie on the grid of the
+            coarse scores, and `jitter`, `hue` and `blur` must be 0.
+        cache_scales: With `cache`, the factors by which images are scaled, in place of the range `scale`. Images are
+            computed and kept once for each, and mirrored once more.
+        cache_dir: Folder of the cache; `cache` in the directory of the run by default. Runs may share it: a changed
+            model or image is noticed.
     """
 
     name: DataName = "streets"
@@ -70,9 +77,23 @@ class DataRecipe:
     repeat: list[str] = field(default_factory=list)
     repeats: int = 2
     workers: int = 1
+    cache: bool = False
+    cache_scales: list[float] = field(default_factory=lambda: [1.0])
+    cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self, "repeats")
+        if self.cache:
+            self._check_cache()
+
+    def _check_cache(self) -> None:
+        for name in ("jitter", "hue", "blur"):
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"{name}: expected 0 with data.cache, because what is computed once sees one image, got {value}"
+                )
+        if not self.cache_scales or min(self.cache_scales) <= 0:
+            raise ValueError(f"cache_scales: expected one or more numbers above 0, got {self.cache_scales}")
 
     def transform(self, mean: Triple, std: Triple) -> TrainTransform:
         """Augmentation of training samples, and normalisation by these colours (in 0 … 1).
@@ -276,6 +297,14 @@ class Recipe:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+
+    def __post_init__(self) -> None:
+        parts = self.schedule.train_parts
+        if self.data.cache and list(parts) != ["upsampler"]:
+            got = f"[{', '.join(parts)}]" if parts else "the whole model"
+            raise ValueError(
+                f"data.cache: expected schedule.train_parts: [upsampler], so that all else is frozen, got {got}"
+            )
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
