@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from offstride.inference.scales import Predict
 
 
-class Coarse(NamedTuple):
+class Given(NamedTuple):
     """What an upsampler is given for a batch of images.
 
     Attributes:
@@ -96,14 +96,14 @@ class Frozen:
         return self.model.classes or ClassSet(tuple(f"class {index}" for index in range(count)))
 
     @torch.no_grad()
-    def coarse(self, images: Tensor) -> Coarse:
+    def coarse(self, images: Tensor) -> Given:
         """Run the model on `(B, 3, H, W)` normalised images, up to where it upsamples."""
         field = self.model.field(images)
         given, returned = self._catch.given, self._catch.returned
         self._catch.given = self._catch.returned = None
         assert given is not None  # the model has called its upsampler
         assert returned is not None
-        return Coarse(*given, partial(_with_source, field, returned))
+        return Given(*given, partial(_with_source, field, returned))
 
     def predict(self, upsampler: Upsampler) -> Predict:
         """The whole model with an upsampler: from images to a field."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from offstride.experiments.sharpening.frozen import Coarse, Frozen
+from offstride.experiments.sharpening.frozen import Frozen, Given
 from offstride.field import LogitField
 from offstride.inference import GFF_SCALES, predict_averaged
 from offstride.replace.sharpening import UNIVERSAL
@@ -35,7 +35,7 @@ class Method:
     paper: str = ""
     scales: Sequence[float] = ()
 
-    def field(self, frozen: Frozen, images: Tensor, coarse: Coarse | None = None) -> LogitField:
+    def field(self, frozen: Frozen, images: Tensor, coarse: Given | None = None) -> LogitField:
         """Scores of images, whose coarse scores may be known."""
         if self.scales:
             return predict_averaged(frozen.predict(self.upsampler), images, scales=self.scales, flip=True)

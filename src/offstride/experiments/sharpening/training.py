@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from offstride.data import SampleSet, TrainTransform
-from offstride.experiments.sharpening.frozen import Coarse, Frozen
+from offstride.experiments.sharpening.frozen import Frozen, Given
 from offstride.features import Guides
 from offstride.field import cross_entropy
 from offstride.upsamplers import Upsampler
@@ -61,7 +61,7 @@ class Snapshot:
     loss: float
 
 
-Crop = tuple[Coarse, Tensor]
+Crop = tuple[Given, Tensor]
 """What the upsampler is given for a crop, and the crop's labels."""
 
 
@@ -143,6 +143,6 @@ def _batch(crops: list[Crop]) -> Crop:
     image = None if parts[0].guides.image is None else torch.cat([part.guides.image for part in parts])  # type: ignore[misc]
     levels = [torch.cat(level) for level in zip(*(list(part.guides.levels) for part in parts), strict=True)]
     scores, features = (torch.cat([getattr(part, name) for part in parts]) for name in ("scores", "features"))
-    return Coarse(scores, features, parts[0].size, Guides(image, levels), parts[0].finish), torch.cat(
+    return Given(scores, features, parts[0].size, Guides(image, levels), parts[0].finish), torch.cat(
         [label for _, label in crops]
     )
