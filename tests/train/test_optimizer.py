@@ -84,6 +84,7 @@ def test_offsets_can_learn_at_their_own_rate(model):
 
 LAU = {"upsampler": "lau", "upsampler_options": {"scale": 4}}
 OFFSETS = {  # fields of a model, and the parameters that predict its offsets
+    "universal": ({"upsampler": "universal"}, r"upsampler\.network\.offsets\..*"),
     "lau": ({"upsampler": "lau"}, r"upsampler\.(vertical|horizontal)\..*"),
     "cascaded_lau": ({"upsampler": "cascaded_lau"}, r"upsampler\.(reduce|steps)\..*"),
     "dysample": ({"upsampler": "dysample", "upsampler_options": {"dynamic": True}}, r"upsampler\.(move|scope)\..*"),

@@ -258,7 +258,7 @@ def _at_cells(maps: Tensor, size: Sequence[int], cells: Tensor, origin: Origin) 
     """`(B, C, G, V)` coarse maps, read bilinearly at the centres of cells."""
     axes = zip(cells.shape[2:], size, maps.shape[2:], strict=True)
     y, x = (_places(n, fine, coarse, origin, maps) for n, fine, coarse in axes)
-    grid = torch.stack(torch.broadcast_tensors(x, y[:, None]), -1).expand(len(maps), -1, -1, -1)
+    grid = torch.stack(torch.broadcast_tensors(x, y[:, None]), -1).expand(maps.shape[0], -1, -1, -1)
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
