@@ -130,3 +130,9 @@ def plan() -> str:
 
 if __name__ == "__main__":
     print(plan())
+
+
+def test_file_names_of_tests_are_unique():
+    """pytest imports test files by their bare names: a second one is not run, but an error."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
