@@ -116,6 +116,12 @@ def test_no_two_classes_share_a_name():
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
+def test_file_names_of_tests_are_unique():
+    """pytest imports test files by their bare names: a second one is not run, but an error."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
+
+
 def plan() -> str:
     """Floor, room, files and lines of Python of every room, and their sums."""
     sizes: dict[str, list[int]] = defaultdict(list)
@@ -130,9 +136,3 @@ def plan() -> str:
 
 if __name__ == "__main__":
     print(plan())
-
-
-def test_file_names_of_tests_are_unique():
-    """pytest imports test files by their bare names: a second one is not run, but an error."""
-    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
-    assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
