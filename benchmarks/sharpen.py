@@ -13,16 +13,19 @@ and likewise with `--model.output_stride 32`, with `--model.upsampler residual`,
         --models runs/voc_deeplab/street.safetensors
 
 The frozen network runs once for each image and seed. The entry of this name in `benchmarks/results/sharpen.json` is
-replaced; the others stay.
+replaced; the others stay. `--against` also takes `densecrf`, which needs the package pydensecrf2.
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import Dataset
 
+import dense_crf
 from machine import HERE, circumstances, write_result
 from offstride import open_model, sharpen
 from offstride.compare import Entry, Resampling, compare
@@ -30,10 +33,15 @@ from offstride.data import Sample, build_dataset
 from offstride.experiments.sharpening.counting import count_methods
 from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
 from offstride.experiments.sharpening.methods import Method, opponents, own_method
+from offstride.features import NO_GUIDES, Guides
+from offstride.field import DenseField, LogitField
+from offstride.upsamplers import Upsampler
+from offstride.upsamplers.base import Size
 from offstride.upsamplers.universal import shipped_recipe
 from voc_deeplab import STREET, street_label
 
 SCORES = ("miou", "boundary_iou")
+CRF = "densecrf"
 
 
 class StreetOfVoc(Dataset):
@@ -54,19 +62,42 @@ class StreetOfVoc(Dataset):
         return Sample(image, label, sample.name)
 
 
-def counted(file: Path, dataset, against: list[str]) -> dict:
+class DenseCrf(Upsampler):
+    """The labels of a DenseCRF after the model's own upsampling, as scores of 0 and 1."""
+
+    def __init__(self, own: Upsampler, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.own = own
+        self.colours = tuple(torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+
+    def forward(self, scores: Tensor, features: Tensor, size: Size, guides: Guides = NO_GUIDES) -> LogitField:
+        field = self.own(scores, features, size, guides)
+        mean, std = self.colours
+        found = []
+        for probabilities, image in zip(field.dense().softmax(1), guides.image, strict=True):
+            pixels = ((image * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+            labels = dense_crf.refine(probabilities, pixels)
+            found.append(F.one_hot(labels, scores.shape[1]).permute(2, 0, 1).float())
+        return DenseField(torch.stack(found))
+
+
+def counted(file: str, dataset, against: list[str]) -> dict:
     """Counts of all methods on one model."""
-    model = open_model(str(file))
+    model = open_model(file)
     sharper = upsampler_holder(sharpen(model)).upsampler.eval()
     frozen = Frozen(model)
-    methods = [own_method(frozen), Method("universal", sharper), *opponents(against, frozen)]
+    methods = [own_method(frozen), Method("universal", sharper)]
+    methods += opponents([name for name in against if name != CRF], frozen)
+    if CRF in against:
+        dense_crf.library()
+        methods.append(Method(CRF, DenseCrf(frozen.own, model.mean, model.std).eval()))
     counts = count_methods(methods, frozen, dataset, progress=lambda done, total: show_progress(file, done, total))
     return {method.name: each.counts for method, each in zip(methods, counts, strict=True)}
 
 
-def show_progress(file: Path, done: int, total: int) -> None:
+def show_progress(file: str, done: int, total: int) -> None:
     if done % 50 == 0 or done == total:
-        print(f"{file.parent.name}: {done} of {total}", flush=True)
+        print(f"{Path(file).parent.name}: {done} of {total}", flush=True)
 
 
 def show(name: str, report: dict) -> None:
@@ -90,7 +121,7 @@ def main() -> None:
     parser.add_argument("--data", default="folder")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="one file for each seed")
+    parser.add_argument("--models", nargs="+", required=True, help="one file for each seed")
     parser.add_argument("--voc", action="store_true", help="the classes of VOC alone")
     parser.add_argument("--against", nargs="*", default=["joint_bilateral", "guided_filter"])
     parser.add_argument("--block", type=int, default=1, help="neighbouring images that are drawn together")
