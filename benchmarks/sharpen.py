@@ -13,11 +13,13 @@ and likewise with `--model.output_stride 32`, with `--model.upsampler residual`,
         --models runs/voc_deeplab/street.safetensors
 
 The frozen network runs once for each image and seed. The entry of this name in `benchmarks/results/sharpen.json` is
-replaced; the others stay. `--against` also takes `densecrf`, which needs the package pydensecrf2.
+replaced; the others stay. `--against` also takes `densecrf`, which needs the package pydensecrf2. `--learn` adds the
+upsampler after it learned from the labels of the train split, everything else frozen; val chooses among the steps.
 """
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import torch
@@ -30,9 +32,11 @@ from machine import HERE, circumstances, write_result
 from offstride import open_model, sharpen
 from offstride.compare import Entry, Resampling, compare
 from offstride.data import Sample, build_dataset
+from offstride.experiments.sharpening.choosing import best
 from offstride.experiments.sharpening.counting import count_methods
 from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
-from offstride.experiments.sharpening.methods import Method, opponents, own_method
+from offstride.experiments.sharpening.methods import TRAINED, Method, opponents, own_method
+from offstride.experiments.sharpening.training import UpsamplerTraining, cached_crops, train_upsampler
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import DenseField, LogitField
 from offstride.upsamplers import Upsampler
@@ -81,18 +85,36 @@ class DenseCrf(Upsampler):
         return DenseField(torch.stack(found))
 
 
-def counted(file: str, dataset, against: list[str]) -> dict:
+def counted(file: str, splits: dict, against: list[str], training: UpsamplerTraining | None) -> dict:
     """Counts of all methods on one model."""
     model = open_model(file)
     sharper = upsampler_holder(sharpen(model)).upsampler.eval()
     frozen = Frozen(model)
     methods = [own_method(frozen), Method("universal", sharper)]
+    if training:
+        methods.append(learned(sharper, frozen, splits, training))
     methods += opponents([name for name in against if name != CRF], frozen)
     if CRF in against:
         dense_crf.library()
         methods.append(Method(CRF, DenseCrf(frozen.own, model.mean, model.std).eval()))
+    return counts_by_name(methods, frozen, splits["test"], file)
+
+
+def counts_by_name(methods: list[Method], frozen: Frozen, dataset: Dataset, file: str) -> dict:
     counts = count_methods(methods, frozen, dataset, progress=lambda done, total: show_progress(file, done, total))
     return {method.name: each.counts for method, each in zip(methods, counts, strict=True)}
+
+
+def learned(start: Upsampler, frozen: Frozen, splits: dict, training: UpsamplerTraining) -> Method:
+    """The best on val of the upsamplers along a training from the universal weights."""
+    begun = time.perf_counter()
+    inside = getattr(start, "upsample", None) is not None
+    crops = cached_crops(frozen, splits["train"], training, features=inside)
+    along = {f"{it.step} steps": it.upsampler for it in train_upsampler(start, crops, training)}
+    print(f"trained for {time.perf_counter() - begun:.0f} s, coarse scores included", flush=True)
+    counts = counts_by_name([Method(*pair) for pair in along.items()], frozen, splits["val"], "val")
+    chosen = list(along)[best(list(counts.values()), splits["val"].classes)]
+    return Method(TRAINED, along[chosen])
 
 
 def show_progress(file: str, done: int, total: int) -> None:
@@ -124,11 +146,18 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", required=True, help="one file for each seed")
     parser.add_argument("--voc", action="store_true", help="the classes of VOC alone")
     parser.add_argument("--against", nargs="*", default=["joint_bilateral", "guided_filter"])
+    parser.add_argument("--learn", action="store_true", help="a row that learned from the labels of the train split")
+    parser.add_argument("--steps", type=int, default=300, help="of that training")
     parser.add_argument("--block", type=int, default=1, help="neighbouring images that are drawn together")
     arguments = parser.parse_args()
-    dataset = build_dataset(arguments.data, arguments.split, root=arguments.root)
-    dataset = StreetOfVoc(dataset) if arguments.voc else dataset
-    runs = [counted(file, dataset, arguments.against) for file in arguments.models]
+    names = {"test": arguments.split} | ({"train": "train", "val": "val"} if arguments.learn else {})
+    splits = {key: build_dataset(arguments.data, name, root=arguments.root) for key, name in names.items()}
+    if arguments.voc:
+        splits = {key: StreetOfVoc(dataset) for key, dataset in splits.items()}
+    dataset, runs = splits["test"], []
+    for seed, file in enumerate(arguments.models):
+        training = UpsamplerTraining(steps=arguments.steps, seed=seed) if arguments.learn else None
+        runs.append(counted(file, splits, arguments.against, training))
     entries = [Entry(name, [run[name] for run in runs]) for name in runs[0]]
     report = compare(entries, dataset.classes, Resampling(block=arguments.block))
     show(arguments.name, report)
