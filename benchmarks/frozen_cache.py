@@ -26,7 +26,7 @@ from offstride.train.frozen import FrozenOutputs
 from offstride.train.frozen_set import frozen_crops
 
 SIZE, BATCH, SCENES = (240, 320), 8, 16
-UPSAMPLERS = ("lau", "dysample", "residual")
+UPSAMPLERS = ("lau", "dysample", "residual", "universal")
 
 
 class Decoded(list):

@@ -4,14 +4,13 @@ import json
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
+from offstride import Segmenter
 from offstride.cli.main import main
-from offstride.data import STREETS
-from offstride.experiments.demo import BASELINE
-from offstride.experiments.demo_report import SceneView
-from offstride.visualize.decoding import Decoding, Offsets
+from offstride.data import STREETS, Streets
+from offstride.evaluate import evaluate
+from offstride.experiments.demo import BASELINE, TRAINED_ALONG
 
 pytestmark = pytest.mark.slow
 
@@ -32,53 +31,48 @@ def demo(tmp_path_factory):
     return path
 
 
-def test_report_shows_both_models_all_classes_and_pictures(demo):
+@pytest.fixture(scope="module")
+def entries(demo):
+    return {entry["name"]: entry for entry in json.loads((demo / "report.json").read_text())["entries"]}
+
+
+def test_the_page_shows_all_rows_all_classes_and_pictures(demo):
     page = (demo / "report.html").read_text()
-    for text in ("Bilinear", "LaU", "Boundary IoU", "Thin classes", "Before LaU", *STREETS.names):
+    for text in ("bilinear", "universal", TRAINED_ALONG, "Boundary IoU", "thin classes", *STREETS.names):
         assert text in page
-    pictures = re.findall(r"data:image/(?:png|jpeg|webp);base64,", page)
-    assert len(pictures) >= 3 * 12 + 5
+    assert len(re.findall(r"data:image/(?:png|jpeg|webp);base64,", page)) >= 6
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", page), "the page must need no network"
 
 
-def test_the_page_shows_the_figures_that_are_written(demo):
-    text = re.sub(r"<[^>]*>", " ", (demo / "report.html").read_text())
-    scores = [each for _, each in sorted(json.loads((demo / "scores.json").read_text()).items())]
-    for name, figures in (
-        ("Mean IoU", [100 * each["miou"] for each in scores]),
-        ("Boundary IoU", [100 * each["boundary_iou"] for each in scores]),
-        ("Thin classes", [100 * each["thin_iou"] for each in scores]),
-        ("Pixel accuracy", [100 * each["pixel_accuracy"] for each in scores]),
-        ("Prediction", [1000 * each["seconds"] / each["images"] for each in scores]),
-    ):
-        after = text[text.index(f" {name} ") :]
-        shown = [float(number) for number in re.findall(r"(?<!\S)\d+\.\d(?!\S)", after)[:2]]
-        assert shown == pytest.approx(figures, abs=0.07), name
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("bilinear", "bilinear/last.safetensors"),
+        ("universal", "sharpened.safetensors"),
+        (TRAINED_ALONG, f"{TRAINED_ALONG}/last.safetensors"),
+    ],
+)
+def test_every_row_is_the_score_of_its_own_model(demo, entries, name, file):
+    model = Segmenter.load(demo / file)
+    expected = evaluate(model, Streets(60, (96, 128), split="test"))
+    assert entries[name]["scores"]["miou"]["mean"] == pytest.approx(expected.scores.miou, abs=1e-6)
+    assert entries[name]["scores"]["boundary_iou"]["mean"] == pytest.approx(expected.boundary.mean, abs=1e-6)
+    assert entries[name]["costs"]["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_the_detail_shows_the_offsets_of_its_own_place():
-    """Offsets are zero but where the models differ, so that coloured arrows are those of the detail."""
-    label = np.zeros((128, 160), np.uint8)
-    lau, pairs = label.copy(), np.zeros((2, 128, 160), np.float32)
-    lau[70:110, 90:150] = 1
-    pairs[:, 70:110, 90:150] = 2.0
-    image, offsets = np.full((128, 160, 3), 90, np.uint8), Offsets(pairs, 8, label)
-    decoding = Decoding(image, label, lau, np.ones(label.shape), STREETS, offsets, [])
-    view = SceneView("x", {"Truth": label, "Bilinear": label, "LaU": lau}, decoding, offsets)
-    arrows = view.example(4.0).rows[2]["Where the detail reads"].astype(int)
-    assert (np.ptp(arrows, 2) > 60).mean() > 0.02
+def test_the_network_is_not_trained_when_it_is_sharpened(demo):
+    before, after = (Segmenter.load(demo / name) for name in ("bilinear/last.safetensors", "sharpened.safetensors"))
+    kept = before.state_dict()
+    assert kept.items()
+    for name, tensor in after.state_dict().items():
+        assert name.startswith("upsampler.") or tensor.equal(kept[name]), name
 
 
-def test_scores_are_written(demo):
-    scores = json.loads((demo / "scores.json").read_text())
-    assert set(scores) == {"Bilinear", "LaU"}
-    assert all(each["images"] == 60 and 0 <= each["miou"] <= 1 for each in scores.values())
-
-
-def test_a_second_demo_does_not_train_again(demo, capsys):
-    before = (demo / "lau" / "train.csv").read_bytes()
+def test_a_second_demo_does_not_train_again(demo):
+    files = [demo / name / "train.csv" for name in ("bilinear", TRAINED_ALONG)]
+    before = [file.read_bytes() for file in files]
     assert main(["demo", "--output", str(demo), "--steps=2"]) == 0
-    assert (demo / "lau" / "train.csv").read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_other_settings_in_the_same_folder_are_refused(demo, capsys):

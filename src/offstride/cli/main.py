@@ -26,7 +26,7 @@ COMMANDS = {
     "data shard": "write a data set as tar files, for network storage",
     "table": "run a table of a paper and print it beside the published figures",
     "compare": "train models that differ only in the upsampler; report significant differences",
-    "demo": "train bilinear and location-aware upsampling side by side, and report",
+    "demo": "train a small network, sharpen it without training, and report",
 }
 """Commands; each is a module of this room, named like it with underscores."""
 

@@ -33,7 +33,7 @@ def main(program: str, arguments: list[str]) -> int:
     values = _parser(program).parse_args(arguments)
     content = _read(values).run()
     if content:
-        _show(content)
+        show_report(content)
         print(values.output / PAGE)
     print(values.output / FILE)
     return 0
@@ -135,7 +135,7 @@ def _check(values: Namespace) -> None:
         raise ValueError("sliding: expected photographs to predict in windows (--images), got none")
 
 
-def _show(content: Mapping[str, Any]) -> None:
+def show_report(content: Mapping[str, Any]) -> None:
     """The tables of the terminal, and what has to be said."""
     console = Console()
     if content["entries"]:

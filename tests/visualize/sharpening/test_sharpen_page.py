@@ -49,7 +49,7 @@ def report(training=None, warnings=(), after="universal"):
 
 def test_the_sentences_have_the_figures():
     content = report()
-    assert text.headline(content) == "+6.0 points of boundary IoU"
+    assert text.headline(content) == "+6.0 points of boundary IoU without training"
     summary = text.summary(content)
     assert summary.startswith("Boundary IoU 50.0 → 56.0 (+6.0, 95 % interval +")
     assert "mIoU 53.8 → 60.4 (+6.6" in summary

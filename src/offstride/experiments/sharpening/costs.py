@@ -55,7 +55,7 @@ def _counted(method: Method, frozen: Frozen, image: Tensor) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter:
         _render_products(method.field(frozen, image))
     return {
-        "parameters": _parameters(frozen.model) + own,
+        "parameters": _parameters((method.network or frozen).model) + own,
         "upsampler_parameters": own,
         "macs": counter.get_total_flops() // 2,
         "size": list(image.shape[2:]),

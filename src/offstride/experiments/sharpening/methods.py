@@ -27,6 +27,7 @@ class Method:
         description: One line.
         paper: Its source.
         scales: Scales that probabilities are averaged over, with those of the mirror image; none for a single run.
+        network: What the row runs in place of the model that the others share.
     """
 
     name: str
@@ -34,9 +35,12 @@ class Method:
     description: str = ""
     paper: str = ""
     scales: Sequence[float] = ()
+    network: Frozen | None = None
 
     def field(self, frozen: Frozen, images: Tensor, coarse: Given | None = None) -> LogitField:
         """Scores of images, whose coarse scores may be known."""
+        if self.network is not None:
+            frozen, coarse = self.network, None
         if self.scales:
             return predict_averaged(frozen.predict(self.upsampler), images, scales=self.scales, flip=True)
         return (coarse or frozen.coarse(images)).field(self.upsampler)

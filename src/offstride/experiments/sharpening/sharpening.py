@@ -53,6 +53,8 @@ class Sharpening:
         photographs: Files of photographs, see `find_images`.
         protocol: How photographs are predicted.
         against: Names of further rows, see `opponents`.
+        beside: Further rows.
+        remarks: Sentences that the report starts with.
         resampling: How intervals are made.
         rounds: Timed predictions of each method.
         workers: Processes that load data.
@@ -73,6 +75,8 @@ class Sharpening:
     photographs: Mapping[Path, Path] = field(default_factory=dict)
     protocol: InferenceProtocol = field(default_factory=InferenceProtocol)
     against: Sequence[str] = ()
+    beside: Sequence[Method] = ()
+    remarks: Sequence[str] = ()
     resampling: Resampling = field(default_factory=Resampling)
     rounds: int = 20
     workers: int = 0
@@ -93,7 +97,7 @@ class Sharpening:
         result = sharpen(self.model, **self.options).to(self.device)
         frozen = Frozen(self.model.to(self.device))
         own, zero = own_method(frozen), Method(UNIVERSAL, result.upsampler.eval(), "not one step of training")
-        rows = [own, zero, *opponents(self.against, frozen)]
+        rows = [own, zero, *opponents(self.against, frozen), *self.beside]
         for labelled in (self.scored, self.train, self.choice):
             if labelled:
                 frozen.check_classes(labelled.images.classes)
@@ -157,6 +161,7 @@ class Sharpening:
             content = unscored_report(own, after, frozen, len(self.photographs), self.reference)
         else:
             return None
+        content["remarks"] = [*self.remarks, *content["remarks"]]
         shown = dict(list(self.photographs.items())[:MOST_PHOTOGRAPHS])
         if len(shown) < len(self.photographs):
             content["remarks"].append(f"The first {len(shown)} of {len(self.photographs)} photographs are shown.")

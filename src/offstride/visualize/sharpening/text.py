@@ -43,17 +43,23 @@ def headline(report: Report) -> str:
     if report["warnings"]:
         return "It does not gain here"
     difference = change(entry(report, "after")["scores"]["boundary_iou"]) or {}
-    return f"{percent(difference.get('mean'), sign=True)} points of boundary IoU"
+    untrained = "" if _taught(report) else " without training"
+    return f"{percent(difference.get('mean'), sign=True)} points of boundary IoU{untrained}"
 
 
 def summary(report: Report) -> str:
     """The result in a sentence or two."""
-    taught = report["sharpened"]["training"]
-    chosen = bool(taught and taught["chosen"])
-    how = f"Only the upsampler was trained. {_untrained(report)}".strip() if chosen else "Not one step of training."
+    taught = _taught(report)
+    how = f"Only the upsampler was trained. {_untrained(report)}".strip() if taught else "Not one step of training."
     if not report["entries"]:
         return f"{how} There are no labels, so which of the pixels that change are better is for your eyes to judge."
     return f"{gain(report, 'boundary_iou')}, {gain(report, 'miou')}. {how}"
+
+
+def _taught(report: Report) -> bool:
+    """Whether the upsampler that is kept learned from labels."""
+    taught = report["sharpened"]["training"]
+    return bool(taught and taught["chosen"])
 
 
 def _untrained(report: Report) -> str:
