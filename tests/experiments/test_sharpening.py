@@ -67,6 +67,21 @@ def test_what_a_model_does_after_its_upsampler_is_done_for_every_upsampler():
         assert torch.equal(coarse.field(upsampler).dense(), expected.field(images).dense())
 
 
+def test_a_row_may_have_a_network_of_its_own():
+    images = torch.rand(1, 3, 48, 64)
+    shared = Frozen(model())
+    torch.manual_seed(4)
+    another = create_model(backbone="test_resnet", classes=STREETS, head_options={"channels": 24}).eval()
+    expected = another(images)
+    other = Frozen(another)
+    row = Method("another", other.own, network=other)
+    with torch.no_grad():
+        assert torch.equal(row.field(shared, images, shared.coarse(images)).dense(), expected)
+    cost = method_costs([own_method(shared), row], shared, (48, 64), rounds=0)
+    parameters = [sum(it.numel() for it in network.parameters()) for network in (model(), another)]
+    assert [it["parameters"] for it in cost] == parameters
+
+
 def test_every_method_is_counted_as_if_alone(scenes):
     frozen = Frozen(model())
     methods = [own_method(frozen), Method("joint", JointBilateral())]
