@@ -12,7 +12,7 @@ from offstride.experiments.universal import Progress, UniversalRecipe, fit_unive
 def main(program: str, arguments: list[str]) -> int:
     """Draw, fit, log, write."""
     values = _parser(program).parse_args(arguments)
-    names = ("segments", "streets", "steps", "batch", "rate", "seed")
+    names = ("segments", "streets", "steps", "batch", "rate", "average", "seed")
     recipe = UniversalRecipe(**{name: values[name] for name in names})
     with progress_bar("drawing and fitting") as bar:
         progress = Progress(bar, lambda done, total, loss: bar(done, total), _log)
@@ -43,6 +43,7 @@ def _parser(program: str) -> ArgumentParser:
         "steps": "number of steps",
         "batch": "crops of a step",
         "rate": "learning rate",
+        "average": "weight of the past in the mean of the weights, which is kept",
         "seed": "seed of scenes, weights and crops",
     }
     for name, text in texts.items():

@@ -1,5 +1,6 @@
 """Fit the weights of universal upsampling on pictures with segments of any kind."""
 
+import copy
 import json
 import random
 import time
@@ -21,7 +22,7 @@ from offstride.files import write_bytes
 from offstride.metrics import BoundaryIoU, ConfusionMatrix
 from offstride.ops.grid import Origin
 from offstride.upsamplers import UniversalLaU
-from offstride.upsamplers.universal import WIDTHS
+from offstride.upsamplers.universal import WIDTHS, OffsetNetwork
 
 SIZES = ((256, 336), (384, 512))
 """Sizes of drawn scenes: streets are drawn at both, so that things have more sizes."""
@@ -38,7 +39,8 @@ class UniversalRecipe:
         streets: Number of drawn streets, a quarter of them at the larger size.
         steps: Number of steps.
         batch: Crops of a step.
-        rate: Learning rate of AdamW; it falls with the power 0.9 after 50 steps of warm-up.
+        rate: Learning rate of AdamW, after 50 steps of warm-up.
+        average: Weight of the past in the running mean of the weights, which is what is kept.
         seed: Of the scenes, the initial weights and the crops.
         widths: Channels of the network.
         blocks: See `UniversalLaU`.
@@ -47,11 +49,12 @@ class UniversalRecipe:
         ValueError: If a number is not positive.
     """
 
-    segments: int = 1200
-    streets: int = 400
-    steps: int = 6000
+    segments: int = 2500
+    streets: int = 600
+    steps: int = 5000
     batch: int = 8
     rate: float = 2e-3
+    average: float = 0.998
     seed: int = 0
     widths: tuple[int, int, int] = WIDTHS
     blocks: int = 2
@@ -60,6 +63,8 @@ class UniversalRecipe:
         for name in ("segments", "streets", "steps", "batch", "rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average: expected a number from 0 to below 1, got {self.average}")
         if self.seed < 0:
             raise ValueError(f"seed: expected 0 or more, got {self.seed}")
 
@@ -94,28 +99,29 @@ def fit_universal(
     sources = [*drawn_pictures(recipe, "train", progress.drawing), *(read_pictures(folder) for folder in folders)]
     held_out = drawn_pictures(UniversalRecipe(segments=40, streets=40, seed=recipe.seed), "val", progress.drawing)
     torch.manual_seed(recipe.seed)
-    upsamplers: dict[Origin, UniversalLaU] = {
-        origin: UniversalLaU(recipe.widths, recipe.blocks, origin=origin, init="zero") for origin in ORIGINS
-    }
-    network = upsamplers["center"].network
-    upsamplers["aligned"].network = network
+    learning = _upsamplers(OffsetNetwork(recipe.widths, recipe.blocks), recipe)
+    network = learning["center"].network
+    averaged = _upsamplers(copy.deepcopy(network).requires_grad_(False), recipe)
     log: list[dict[str, Any]] = []
     chance = Chance(random.Random(recipe.seed), torch.Generator().manual_seed(recipe.seed))
     optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=1e-4)
     running = 0.0
     for step in range(recipe.steps):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * min(1, (step + 1) / 50) * (1 - step / recipe.steps) ** 0.9
+            group["lr"] = recipe.rate * min(1, (step + 1) / 50)
         batch = draw_batch(sources, recipe.batch, chance)
-        loss = cross_entropy(_field(upsamplers, batch), batch.labels)
+        loss = cross_entropy(_field(learning, batch), batch.labels)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+        kept = min(recipe.average, (step + 1) / (step + 10))  # the first weights are soon forgotten
+        for mean, weight in zip(averaged["center"].network.parameters(), network.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - kept)
         running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
         progress.step(step + 1, recipe.steps, running)
         if (step + 1) % max(1, recipe.steps // 6) == 0:
-            log.append({"step": step + 1, "loss": round(running, 4), **validate(upsamplers, held_out)})
+            log.append({"step": step + 1, "loss": round(running, 4), **validate(averaged, held_out)})
             progress.log(log[-1])
     described = {
         "written_by": f"offstride {__version__}",
@@ -126,12 +132,23 @@ def fit_universal(
         "threads": torch.get_num_threads(),
         "log": log,
     }
-    state = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
+    state = averaged["center"].network.state_dict()
+    state = {name: tensor.half().contiguous() for name, tensor in state.items()}
     try:
         write_bytes(output, serialise(state, metadata={"format": "pt", "offstride": json.dumps(described)}))
     except OSError as error:
         raise ValueError(f"output: {output} cannot be written ({error})") from error
     return described
+
+
+def _upsamplers(network: OffsetNetwork, recipe: UniversalRecipe) -> dict[Origin, UniversalLaU]:
+    """An upsampler of each origin, with one network."""
+    found: dict[Origin, UniversalLaU] = {
+        origin: UniversalLaU(recipe.widths, recipe.blocks, origin=origin, init="zero") for origin in ORIGINS
+    }
+    for upsampler in found.values():
+        upsampler.network = network
+    return found
 
 
 def drawn_pictures(recipe: UniversalRecipe, split: str, progress: Callable[[int, int], None]) -> list[list[Picture]]:

@@ -16,6 +16,8 @@ SHIFTS = (0, 2, 4, 8)
 """Strengths of the displacement of borders, in pixels."""
 BLURS = (1.0, 1.5, 2.0, 3.0)
 """Widths of the window that scores average over, in strides."""
+RAREST = 2e-3
+"""Share of the pixels from which on a rarer class is not raised further."""
 
 
 class Chance(NamedTuple):
@@ -34,7 +36,8 @@ def simulated_scores(
     labels: Tensor, classes: int, stride: int, origin: Origin, chance: Chance, sharp: bool = False
 ) -> Tensor:
     """`(C, n, n)` logits of `(N, N)` labels: borders are displaced by a smooth random field, classes averaged over
-    windows of 1 to 3 strides, raised by noise, turned into logits of a random temperature, and disturbed smoothly.
+    windows of 1 to 3 strides, raised by noise, turned into logits of a random temperature, and disturbed smoothly. Half
+    of the time rare classes are raised, as training with class weights does, and half of the time any class is.
 
     Args:
         labels: Classes of the pixels of a crop.
@@ -55,8 +58,23 @@ def simulated_scores(
         averaged, floor = _averaged(shares, stride, plain.choice(BLURS), origin), 0.05
     raised = (averaged + floor * torch.rand(averaged.shape, generator=chance.tensors)).clamp(min=1e-3)
     scores = (raised / raised.sum(1, keepdim=True)).log() * plain.uniform(0.7, 2.5)
+    if not sharp:
+        scores = scores + _leaning(labels, classes, chance)
     noise = torch.randn(1, classes, 5, 5, generator=chance.tensors)
     return (scores + 0.3 * F.interpolate(noise, scores.shape[2:], mode="bilinear", align_corners=True))[0]
+
+
+def _leaning(labels: Tensor, classes: int, chance: Chance) -> Tensor:
+    """`(1, C, 1, 1)` logits by which a network prefers classes wherever it is: borders then lie too far outside of
+    them all along, and thin things are too wide.
+    """
+    leaning = torch.zeros(classes)
+    if chance.plain.random() < 0.5:
+        frequency = torch.bincount(labels.flatten(), minlength=classes) / labels.numel()
+        leaning -= chance.plain.uniform(0, 0.8) * (frequency + RAREST).log()
+    if chance.plain.random() < 0.5:
+        leaning += torch.randn(classes, generator=chance.tensors)
+    return leaning.view(1, -1, 1, 1)
 
 
 def _sharp(shares: Tensor, stride: int, origin: Origin) -> Tensor:

@@ -36,10 +36,14 @@ class Segments(DrawnScenes):
         assert whole is not None
         canvas.image[:] = draw_surface(rng, whole, _colour(rng))
         count, depth_of_field = int(rng.integers(4, 40)), rng.random() < 0.25
-        focus, thin = int(rng.integers(0, count)), rng.random() < 0.15
+        focus, thin = int(rng.integers(0, count)), rng.random() < 0.3
         for index in range(1, count + 1):
             shape = draw_shape(rng, canvas)
-            if shape is None or (thin and not shape.thin and index > 4):
+            for _ in range(4 if thin and index > 4 else 0):  # wires, branches, cracks on a few surfaces
+                if shape is not None and shape.thin:
+                    break
+                shape = draw_shape(rng, canvas)
+            if shape is None or (thin and index > 4 and not shape.thin):
                 continue
             _paint(rng, canvas, shape, index)
             if depth_of_field and index == focus:
