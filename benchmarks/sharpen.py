@@ -66,6 +66,19 @@ class StreetOfVoc(Dataset):
         return Sample(image, label, sample.name)
 
 
+class Every(Dataset):
+    """Every so many-th sample of a data set."""
+
+    def __init__(self, dataset, step: int) -> None:
+        self.dataset, self.step, self.classes = dataset, step, dataset.classes
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.step)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[index * self.step]
+
+
 class DenseCrf(Upsampler):
     """The labels of a DenseCRF after the model's own upsampling, as scores of 0 and 1."""
 
@@ -148,10 +161,13 @@ def main() -> None:
     parser.add_argument("--against", nargs="*", default=["joint_bilateral", "guided_filter"])
     parser.add_argument("--learn", action="store_true", help="a row that learned from the labels of the train split")
     parser.add_argument("--steps", type=int, default=300, help="of that training")
+    parser.add_argument("--every", type=int, default=1, help="score every so many-th image, where methods are slow")
     parser.add_argument("--block", type=int, default=1, help="neighbouring images that are drawn together")
     arguments = parser.parse_args()
     names = {"test": arguments.split} | ({"train": "train", "val": "val"} if arguments.learn else {})
     splits = {key: build_dataset(arguments.data, name, root=arguments.root) for key, name in names.items()}
+    if arguments.every > 1:
+        splits["test"] = Every(splits["test"], arguments.every)
     if arguments.voc:
         splits = {key: StreetOfVoc(dataset) for key, dataset in splits.items()}
     dataset, runs = splits["test"], []
