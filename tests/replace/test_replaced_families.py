@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from families import FAMILIES, ODD, SMP, TORCHVISION, build, size_of
 
-from offstride import replace_upsampling
+from offstride import replace_upsampling, sharpen
 from offstride.field import argmax, cross_entropy
 from offstride.losses import LossConfig, segmentation_losses
 from offstride.upsamplers import LaU
@@ -70,6 +70,24 @@ def test_starts_as_the_original(case):
     assert_same(field, fine, 1e-3)
     assert (argmax(replaced.field(images)).long() == fine.argmax(1)).float().mean() > 0.999
     assert replaced.plan.exact
+
+
+@torch.no_grad()
+def test_every_family_is_sharpened(case):
+    """It equals the original with zero weights; the shipped ones read other places, but no other scores."""
+    name, original, _, images = case
+    expected, same = original(images), sharpen(original, example=images, init="zero")
+    assert_same(scores_of(same(images)), scores_of(expected), 1e-3)
+    sharper = sharpen(original, example=images)
+    output = sharper(images)
+    assert type(output) is type(expected)
+    assert scores_of(output).shape == scores_of(expected).shape
+    before, after = (model.field(images).dense() for model in (same, sharper))
+    spread = before.amax() - before.amin()
+    assert (after - before).abs().amax() > 1e-3 * spread
+    assert after.amin() > before.amin() - 0.3 * spread, "it reads scores between those that are there"
+    assert after.amax() < before.amax() + 0.3 * spread
+    assert sharper.plan.upsampler == "universal"
 
 
 @torch.no_grad()
