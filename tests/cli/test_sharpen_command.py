@@ -174,6 +174,7 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     assert "steps: expected a positive whole number" in complaint(checkpoint, *SCENES, "--train", "--steps=0")
     assert "rounds: expected 0 or more" in complaint(checkpoint, *SCENES, "--rounds=-1")
     assert "sliding: expected photographs" in complaint(checkpoint, *SCENES, "--sliding", "64", "64")
+    assert "expected a file of `offstride fit-universal`" in complaint(checkpoint, "--weights", checkpoint)
     assert "nothing found for" in complaint(checkpoint, "--images", tmp_path / "*.jpg")
     other = tmp_path / "other.safetensors"
     create_model(backbone="test_resnet", head_options={"channels": 16}, classes=5).save(other)

@@ -67,6 +67,20 @@ def test_what_a_model_does_after_its_upsampler_is_done_for_every_upsampler():
         assert torch.equal(coarse.field(upsampler).dense(), expected.field(images).dense())
 
 
+@pytest.mark.parametrize("stride", [8, 16])
+def test_opponents_are_set_for_the_models_stride(stride):
+    torch.manual_seed(0)
+    network = create_model(
+        backbone="test_resnet",
+        classes=STREETS,
+        output_stride=stride,
+        head_options={"channels": 16},
+        upsampler_options={"origin": "aligned"},
+    )
+    (row,) = opponents(["guided_filter"], Frozen(network))
+    assert (row.upsampler.radius, row.upsampler.origin) == (stride, "aligned")
+
+
 def test_a_row_may_have_a_network_of_its_own():
     images = torch.rand(1, 3, 48, 64)
     shared = Frozen(model())

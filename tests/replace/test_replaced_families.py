@@ -75,7 +75,7 @@ def test_starts_as_the_original(case):
 @torch.no_grad()
 def test_every_family_is_sharpened(case):
     """It equals the original with zero weights; the shipped ones read other places, but no other scores."""
-    name, original, _, images = case
+    _, original, _, images = case
     expected, same = original(images), sharpen(original, example=images, init="zero")
     assert_same(scores_of(same(images)), scores_of(expected), 1e-3)
     sharper = sharpen(original, example=images)

@@ -1,12 +1,17 @@
 """`sharpen`: the universal upsampler on models of ours and of others; nothing else changes."""
 
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from offstride import Segmenter, create_model, sharpen
 from offstride.data import ClassSet
+from offstride.upsamplers import UniversalLaU
+from offstride.upsamplers.universal import OffsetNetwork
 
 CLASSES = ClassSet(names=("ground", "thing", "rest"))
 
@@ -69,6 +74,38 @@ def test_what_cannot_be_sharpened_is_named():
         sharpen(model(), nothing=3)
 
 
+def fitted(path, widths=(4, 6, 8), blocks=1):
+    """A file as `offstride fit-universal` writes it, with weights that move pixels."""
+    torch.manual_seed(5)
+    network = OffsetNetwork(widths, blocks)
+    nn.init.normal_(network.offsets.weight, std=0.1)
+    recipe = json.dumps({"recipe": {"widths": widths, "blocks": blocks}})
+    save_file(network.state_dict(), path, {"format": "pt", "offstride": recipe})
+    return network
+
+
+@pytest.mark.parametrize("upsampler", ["bilinear", "residual"])
+def test_weights_of_ones_own(tmp_path, upsampler):
+    network = fitted(tmp_path / "w.safetensors")
+    base, images = model(upsampler), torch.rand(1, 3, 64, 96)
+    sharper = sharpen(base, weights=tmp_path / "w.safetensors")
+    scores = torch.randn(1, 3, 4, 6)
+    expected = UniversalLaU((4, 6, 8), 1, init="zero")
+    expected.network = network
+    assert torch.equal(sharper.upsampler.offsets(scores, images), expected.offsets(scores, images))
+    sharper.save(tmp_path / "s.safetensors")
+    assert torch.equal(Segmenter.load(tmp_path / "s.safetensors")(images), sharper(images))
+
+
+def test_files_without_universal_weights_are_refused(tmp_path):
+    base = model()
+    base.save(tmp_path / "model.safetensors")
+    (tmp_path / "text.safetensors").write_text("weights")
+    for name in ("model", "text", "none"):
+        with pytest.raises(ValueError, match=f"{name}.safetensors: expected a file of `offstride fit-universal`"):
+            sharpen(base, weights=tmp_path / f"{name}.safetensors")
+
+
 class Foreign(nn.Module):
     """A model of others."""
 
@@ -82,11 +119,14 @@ class Foreign(nn.Module):
         return self.up(self.classifier(F.relu(self.features(images))))
 
 
-def test_models_of_others():
+def test_models_of_others(tmp_path):
     base, images = Foreign().eval(), torch.rand(1, 3, 64, 96)
     paths = {"classifier": "classifier", "upsampling": "up"}
     sharper = sharpen(base, example=(1, 3, 64, 96), **paths)
     assert sharper.plan.upsampler == "universal"
     assert sharper(images).shape == (1, 3, 64, 96)
+    fitted(tmp_path / "w.safetensors")
+    own = sharpen(base, weights=tmp_path / "w.safetensors", example=(1, 3, 64, 96), **paths)
+    assert not torch.allclose(own(images), base(images), atol=1e-3)
     same = sharpen(base, example=(1, 3, 64, 96), init="zero", **paths)
     assert torch.allclose(same(images), base(images), atol=1e-5)

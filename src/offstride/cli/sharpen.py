@@ -52,6 +52,7 @@ def _parser(program: str) -> ArgumentParser:
     add_data(result, "val", "score on")
     result.add_argument("--images", type=str, nargs="+", default=[], help="photographs, folders or quoted patterns")
     result.add_argument("--sliding", type=int, nargs=2, metavar=("H", "W"), help="predict photographs in windows")
+    result.add_argument("--weights", type=Path, help="file of fit-universal, in place of the shipped weights")
     result.add_argument(
         "--upsampler-options", type=dict[str, Any], default={}, help="of the universal upsampler, as YAML or JSON"
     )
@@ -93,6 +94,7 @@ def _read(values: Namespace) -> Sharpening:
         "resampling": Resampling(values.level, values.resamples, values.block),
         "rounds": values.rounds,
         "workers": values.workers,
+        "weights": values.weights,
         "options": values.upsampler_options,
         "device": pick_device(values.device),
         "announce": announce,

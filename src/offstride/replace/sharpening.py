@@ -1,7 +1,9 @@
 """Sharper masks from a trained model: the universal upsampler in place of its own, without training."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,12 +16,15 @@ from offstride.replace.compare import evaluating
 from offstride.replace.foreign import ForeignSegmenter
 from offstride.replace.replace import Example, replace_upsampling
 from offstride.upsamplers import UPSAMPLERS
+from offstride.upsamplers.universal import fitted_options
 
 UNIVERSAL = "universal"
 """Name of the upsampler that sharpens any model."""
 
 
-def sharpen(model: nn.Module, *, example: Example = (1, 3, 512, 512), **options: Any) -> Any:
+def sharpen(
+    model: nn.Module, *, weights: str | Path | None = None, example: Example = (1, 3, 512, 512), **options: Any
+) -> Any:
     """Put the universal upsampler on a trained model. Nothing is trained, and the model is not changed.
 
     Where the own upsampler of one of our models was trained (`residual`, LaU followed by bilinear …), it stays, and the
@@ -30,6 +35,7 @@ def sharpen(model: nn.Module, *, example: Example = (1, 3, 512, 512), **options:
 
     Args:
         model: A `Segmenter`, what `open_model` returns, or a model of another library that `replace_upsampling` takes.
+        weights: A file of `offstride fit-universal`, in place of the shipped weights.
         example: Images, or the shape of some, `(B, 3, H, W)`, on which the result is tried where it is not plain that
             it works: with a model of another library, or an upsampler that was trained.
         options: Options of the upsampler. Defaults: the shipped weights, and the pixel convention of the model.
@@ -39,8 +45,16 @@ def sharpen(model: nn.Module, *, example: Example = (1, 3, 512, 512), **options:
 
     Raises:
         ValueError: If the model classifies while it upsamples, its trained upsampler reaches the resolution of the
-            image, it is sharpened already or not understood, or if options do not fit.
+            image, it is sharpened already or not understood, or if options or the file of weights do not fit.
     """
+    if weights is None:
+        return _sharpened(model, example, options)
+    result = _sharpened(model, example, {**fitted_options(weights), **options})
+    result.upsampler.load_weights(weights)
+    return result
+
+
+def _sharpened(model: nn.Module, example: Example, options: Mapping[str, Any]) -> Any:
     if isinstance(model, ForeignSegmenter):
         settings = _settings(model, options, model.config.factor)
         result = copy.deepcopy(model).with_upsampler(UNIVERSAL, settings)
@@ -85,7 +99,7 @@ def _keep_inner(upsampler: nn.Module, own: nn.Module, settings: dict[str, Any]) 
         inner.load_state_dict(own.state_dict())
 
 
-def _settings(model: Any, options: dict[str, Any], factor: int) -> dict[str, Any]:
+def _settings(model: Any, options: Mapping[str, Any], factor: int) -> dict[str, Any]:
     """Options of the universal upsampler for one of our models, or a model of another library that we hold."""
     name, own = model.config.upsampler, model.config.upsampler_options
     if name == UNIVERSAL:

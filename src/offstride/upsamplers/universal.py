@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
@@ -216,6 +216,20 @@ def shipped_recipe() -> Mapping[str, Any]:
     content = files("offstride.upsamplers").joinpath(WEIGHTS).read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return json.loads(header["__metadata__"]["offstride"])
+
+
+def fitted_options(path: str | Path) -> dict[str, Any]:
+    """Options of `UniversalLaU` for the weights in a file that `offstride fit-universal` wrote.
+
+    Raises:
+        ValueError: Naming the path, if it is no such file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            recipe = json.loads(file.metadata()["offstride"])["recipe"]
+        return {"widths": list(recipe["widths"]), "blocks": recipe["blocks"], "init": "zero"}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"weights {path}: expected a file of `offstride fit-universal` ({error})") from error
 
 
 def _convolution(channels: int, out: int, stride: int = 1) -> nn.Conv2d:

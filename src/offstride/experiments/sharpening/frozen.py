@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from offstride.data import ClassSet
 from offstride.features import NO_GUIDES, Guides
 from offstride.field import BilinearField, LogitField
+from offstride.models import Segmenter
 from offstride.upsamplers import Upsampler
 from offstride.upsamplers.base import Size
 
@@ -94,6 +95,12 @@ class Frozen:
         """The classes; numbers where the model has no names for them."""
         count = self.model.config.classes
         return self.model.classes or ClassSet(tuple(f"class {index}" for index in range(count)))
+
+    @property
+    def factor(self) -> int:
+        """Pixels of the image for a coarse pixel, along an axis."""
+        model = self.model
+        return model.head.out_stride if isinstance(model, Segmenter) else model.config.factor
 
     @torch.no_grad()
     def coarse(self, images: Tensor) -> Given:

@@ -9,6 +9,7 @@ from torch import Tensor
 from offstride.experiments.sharpening.frozen import Frozen, Given
 from offstride.field import LogitField
 from offstride.inference import GFF_SCALES, predict_averaged
+from offstride.replace.choice import start_options
 from offstride.replace.sharpening import UNIVERSAL
 from offstride.upsamplers import UPSAMPLERS, Upsampler
 
@@ -74,8 +75,7 @@ def _opponent(name: str, frozen: Frozen) -> Method:
     if name not in untrained():
         raise ValueError(f"against: expected some of {', '.join([*untrained(), SCALES])}, got {name!r}")
     kind = UPSAMPLERS[name]
-    takes_origin = "origin" in inspect.signature(kind).parameters
-    upsampler = kind(origin=frozen.own.origin) if takes_origin else kind()
+    upsampler = kind(**start_options(name, {}, frozen.own.origin, len(frozen.classes), frozen.factor))
     described = next(iter(kind.compared_as), None)
     return Method(name, upsampler, *(described[:2] if described else ("interpolation", "")))
 

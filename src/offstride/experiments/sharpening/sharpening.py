@@ -58,6 +58,7 @@ class Sharpening:
         resampling: How intervals are made.
         rounds: Timed predictions of each method.
         workers: Processes that load data.
+        weights: File of `offstride fit-universal`, in place of the shipped weights.
         options: Options of the universal upsampler.
         device: Where all of it runs.
         announce: Called with messages before long steps.
@@ -80,6 +81,7 @@ class Sharpening:
     resampling: Resampling = field(default_factory=Resampling)
     rounds: int = 20
     workers: int = 0
+    weights: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     device: torch.device = CPU
     announce: Callable[[str], None] = lambda text: None
@@ -94,7 +96,7 @@ class Sharpening:
         Raises:
             ValueError: If the model, the data or an option does not fit.
         """
-        result = sharpen(self.model, **self.options).to(self.device)
+        result = sharpen(self.model, weights=self.weights, **self.options).to(self.device)
         frozen = Frozen(self.model.to(self.device))
         own, zero = own_method(frozen), Method(UNIVERSAL, result.upsampler.eval(), "not one step of training")
         rows = [own, zero, *opponents(self.against, frozen), *self.beside]
