@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from offstride import sharpen
 from offstride.cli.finetune_upsampling import _table
 from offstride.cli.main import main
 from offstride.data import ClassSet, FolderDataset
@@ -67,6 +68,18 @@ def test_it_says_what_it_starts_from_and_scores_before_and_after(checkpoint, fol
     assert main(words) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 0
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_the_universal_upsampler_learns_alone_from_the_shipped_weights(checkpoint, folder, tmp_path, cache):
+    output, start = tmp_path / "run", sharpen(Segmenter.load(checkpoint))
+    more = ["--upsampler=universal", f"--data.cache={cache}", "--data.crop=[40, 56]", "--data.scale=[1, 1]"]
+    assert main(command(checkpoint, folder, output, *more)) == 0
+    before = start.state_dict()
+    for name, tensor in Segmenter.load(output / "last.safetensors").state_dict().items():
+        assert torch.equal(tensor, before[name]) is not name.startswith("upsampler."), name
+        if name.startswith("upsampler."):
+            assert torch.allclose(tensor, before[name], atol=0.05), "three steps from where it started"
 
 
 def test_the_table_says_what_was_gained():
