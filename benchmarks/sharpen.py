@@ -20,6 +20,7 @@ upsampler after it learned from the labels of the train split, everything else f
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,18 +39,18 @@ from offstride.experiments.sharpening.frozen import Frozen, upsampler_holder
 from offstride.experiments.sharpening.methods import TRAINED, Method, opponents, own_method
 from offstride.experiments.sharpening.training import UpsamplerTraining, cached_crops, train_upsampler
 from offstride.features import NO_GUIDES, Guides
-from offstride.field import DenseField, LogitField
+from offstride.field import CroppedField, DenseField, LogitField
 from offstride.upsamplers import Upsampler
 from offstride.upsamplers.base import Size
 from offstride.upsamplers.universal import shipped_recipe
-from voc_deeplab import STREET, street_label
+from voc_deeplab import STREET, padded, street_label
 
 SCORES = ("miou", "boundary_iou")
 CRF = "densecrf"
 
 
 class StreetOfVoc(Dataset):
-    """CamVid with the classes that VOC has, and a row and a column more, as TensorFlow's DeepLab takes images."""
+    """CamVid with the classes that VOC has."""
 
     classes = STREET
 
@@ -61,9 +62,13 @@ class StreetOfVoc(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
-        image = F.pad(sample.image, (0, 1, 0, 1), value=128)
-        label = F.pad(street_label(sample.label, self.dataset.classes), (0, 1, 0, 1), value=255)
-        return Sample(image, label, sample.name)
+        return replace(sample, label=street_label(sample.label, self.dataset.classes))
+
+
+def enlarging(model) -> None:
+    """Give a model images with a row and a column of mean colour more, as TensorFlow's DeepLab takes them."""
+    plain = model.field
+    model.field = lambda images: CroppedField(plain(padded(images, 0)), (images.shape[2], images.shape[3]))
 
 
 class Every(Dataset):
@@ -102,6 +107,8 @@ def counted(file: str, splits: dict, against: list[str], training: UpsamplerTrai
     """Counts of all methods on one model."""
     model = open_model(file)
     sharper = upsampler_holder(sharpen(model)).upsampler.eval()
+    if isinstance(splits["test"], StreetOfVoc):
+        enlarging(model)
     frozen = Frozen(model)
     methods = [own_method(frozen), Method("universal", sharper)]
     if training:
