@@ -5,15 +5,17 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from offstride.cli import evaluate, finetune_upsampling, predict, train
+from offstride import create_model
+from offstride.cli import evaluate, finetune_upsampling, predict, sharpen, train
 from offstride.cli.main import COMMANDS
 from offstride.train.reading import parse_stages, split_arguments, split_settings
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict}
+PARSERS = {"evaluate": evaluate, "finetune-upsampling": finetune_upsampling, "predict": predict, "sharpen": sharpen}
 TEXT = (ROOT / "README.md").read_text()
 
 
@@ -28,7 +30,11 @@ def commands() -> list[list[str]]:
     return [line[1:] for line in words if line and line[0] == "offstride"]
 
 
-def test_python_blocks_run():
+def test_python_blocks_run(tmp_path, monkeypatch):
+    """In a folder with a model and a photograph."""
+    monkeypatch.chdir(tmp_path)
+    create_model(backbone="test_resnet", classes=3).save("best.safetensors")
+    Image.new("RGB", (70, 50)).save("street.jpg")
     scope: dict[str, object] = {}
     for block in blocks("python"):
         exec(block, scope)

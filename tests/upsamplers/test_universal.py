@@ -6,6 +6,8 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from offstride import create_model
 from offstride.features import Guides
@@ -87,6 +89,29 @@ def test_the_normalisation_of_images_does_not_matter():
     other = image * factor[:, :, None, None] + shift[:, :, None, None]
     upsampler = universal()
     torch.testing.assert_close(upsampler.offsets(scores, image), upsampler.offsets(scores, other), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.integers(1, 60), st.integers(1, 60), st.sampled_from(["center", "aligned"])
+)
+def test_what_is_mirrored_has_mirrored_offsets(h, w, height, width, origin):
+    upsampler, generator = UniversalLaU(origin=origin).double(), torch.Generator().manual_seed(h * 9 + w)
+    scores = torch.randn(1, 3, h, w, generator=generator, dtype=torch.float64)
+    image = torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
+    y, x = upsampler.offsets(scores, image).chunk(2, 1)
+    expected = torch.cat((y.flip(-1), -x.flip(-1)), 1)
+    assert torch.allclose(upsampler.offsets(scores.flip(-1), image.flip(-1)), expected, atol=1e-9)
+
+
+def test_without_the_mirror_image_one_pass_is_left():
+    one, both = UniversalLaU(mirrored=False), UniversalLaU()
+    scores, image = torch.randn(1, 3, 8, 12), torch.rand(1, 3, 64, 96)
+    y, x = one.offsets(scores.flip(-1), image.flip(-1)).flip(-1).chunk(2, 1)
+    expected = (one.offsets(scores, image) + torch.cat((y, -x), 1)) / 2
+    assert torch.allclose(both.offsets(scores, image), expected, atol=1e-6)
+    corner = [UniversalLaU(mirrored=it, origin="corner").offsets(scores, image) for it in (True, False)]
+    assert torch.equal(*corner)
 
 
 def test_classes_have_no_names():

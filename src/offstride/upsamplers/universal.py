@@ -55,6 +55,9 @@ class UniversalLaU(Upsampler):
     Args:
         widths: Channels at strides 4, 8 and 16.
         blocks: Residual 3×3 convolutions at each of the strides 8 and 16.
+        mirrored: Take the mean of the offsets and of those of the mirror image, turned back: what is mirrored then has
+            mirrored labels, at twice the cost. Without effect with the origin `"corner"`, whose grid has no mirror
+            image.
         upsample: An upsampler whose result ends below the resolution of the image and goes on bilinearly, such as
             `Residual`: this one then replaces that last step. By default the coarse scores are read directly.
         origin: Pixel convention of the coarse scores.
@@ -71,6 +74,7 @@ class UniversalLaU(Upsampler):
         self,
         widths: Sequence[int] = WIDTHS,
         blocks: int = 2,
+        mirrored: bool = True,
         upsample: Upsampler | None = None,
         origin: Origin = "center",
         init: Start = "shipped",
@@ -82,6 +86,7 @@ class UniversalLaU(Upsampler):
         check_choice("init", init, Start)
         if upsample is not None and not upsample.reads_scores:
             raise ValueError(f"upsampler: expected one that reads scores, got {type(upsample).__name__}")
+        self.mirrored = mirrored and origin != "corner"
         self.upsample = upsample
         self.network = OffsetNetwork(widths, blocks)
         if init == "shipped":
@@ -116,6 +121,13 @@ class UniversalLaU(Upsampler):
             scores: `(B, C, h, w)` coarse scores, before any activation.
             image: `(B, 3, H, W)`, normalised in any way.
         """
+        offsets = self._offsets(scores, image)
+        if not self.mirrored:
+            return offsets
+        y, x = self._offsets(scores.flip(-1), image.flip(-1)).flip(-1).chunk(2, 1)
+        return (offsets + torch.cat((y, -x), 1)) / 2
+
+    def _offsets(self, scores: Tensor, image: Tensor) -> Tensor:
         (h, w), (H, W) = scores.shape[2:], image.shape[2:]
         dtype, weight = coordinate_dtype(scores.dtype), self.network.offsets.weight
         with without_autocast(image.device.type):
@@ -150,7 +162,7 @@ class UniversalLaU(Upsampler):
 
     def extra_repr(self) -> str:
         """Show the pixel convention when printed."""
-        return f"origin={self.origin!r}"
+        return f"mirrored={self.mirrored}, origin={self.origin!r}"
 
 
 class OffsetNetwork(nn.Module):

@@ -144,7 +144,8 @@ def fit_universal(
 def _upsamplers(network: OffsetNetwork, recipe: UniversalRecipe) -> dict[Origin, UniversalLaU]:
     """An upsampler of each origin, with one network."""
     found: dict[Origin, UniversalLaU] = {
-        origin: UniversalLaU(recipe.widths, recipe.blocks, origin=origin, init="zero") for origin in ORIGINS
+        origin: UniversalLaU(recipe.widths, recipe.blocks, mirrored=False, origin=origin, init="zero")
+        for origin in ORIGINS
     }
     for upsampler in found.values():
         upsampler.network = network
