@@ -49,7 +49,8 @@ def open_model(
         reference: One of
 
             - a `.safetensors` file, of our models or of those of other libraries that were saved here;
-            - an `.onnx` or `.pt2` file that `offstride export` wrote;
+            - an `.onnx` or `.pt2` file that `offstride export` wrote, or an `.onnx` file of others, from normalised
+              images to class scores of any stride;
             - `torchvision:NAME`, `torchvision:NAME@WEIGHTS` or `torchvision:NAME@FILE`: a model of
               `torchvision.models.segmentation`, with its default weights, others, or those of a local file;
             - `transformers:NAME` and `smp:NAME`: a name on the Hugging Face Hub or a local folder;
@@ -81,10 +82,14 @@ def open_model(
         from offstride.replace.foreign import open_foreign
 
         return open_foreign(kind, name, classes=named, mean=mean, std=std, example=example).to(device)
+    if kind == "exported":
+        from offstride.export.runtime import load_exported
+
+        if output_stride is not None:
+            raise ValueError(f"output_stride: fixed in an exported file, got {output_stride} for {name}")
+        return load_exported(name, device=device, classes=named, mean=mean, std=std)
     if mean is not None:
         raise ValueError(f"mean, std: expected for models of {', '.join(LIBRARIES)} alone; {reference} holds its own")
-    if kind == "exported":
-        return _exported(Path(name), named, output_stride, device)
     return _checkpoint(weights_file(reference), named, output_stride).to(device)
 
 
@@ -161,16 +166,6 @@ def _class_set(classes: Classes | None) -> ClassSet | None:
     if isinstance(classes, str | Path):
         return ClassSet.from_file(classes)
     return ClassSet(tuple(classes))
-
-
-def _exported(
-    path: Path, classes: ClassSet | None, output_stride: int | None, device: torch.device | str
-) -> ExportedModel:
-    from offstride.export.runtime import load_exported
-
-    if output_stride is not None:
-        raise ValueError(f"output_stride: fixed in an exported file, got {output_stride} for {path}")
-    return load_exported(path, device=device, classes=classes)
 
 
 def _checkpoint(path: Path, classes: ClassSet | None, output_stride: int | None) -> BaseSegmenter:

@@ -6,21 +6,23 @@ Shapes: B batch, C classes, H×W image.
 import logging
 import warnings
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from offstride.data.catalog import ClassSet
+from offstride.export.foreign_onnx import foreign_info
 from offstride.export.info import KEY, ExportInfo
 from offstride.export.onnx_file import optional
 from offstride.export.program import ENTRY
-from offstride.field import DenseField, LogitField
+from offstride.field import BilinearField, DenseField, LogitField
 from offstride.models import Decoded, ForeignConfig, ModelConfig
 from offstride.models.checkpoint import check_classes
+from offstride.ops.grid import same_grid
 
 Run = Callable[[Tensor], Tensor]
 """From the input of a file to its output, both on the CPU."""
@@ -60,7 +62,8 @@ class LabelField(LogitField):
 
 
 class ExportedModel:
-    """A file that `export_onnx` or `export_torch` wrote, ready to run on the CPU (ONNX also on a GPU).
+    """A file that `export_onnx` or `export_torch` wrote, or an ONNX file of others, ready to run on the CPU; ONNX also
+    on a GPU.
 
     Args:
         info: Its description, also an attribute.
@@ -110,7 +113,10 @@ class ExportedModel:
         # a file for one image at a time gets them one by one
         parts = [entering] if self.info.batch is None else entering.split(self.info.batch)
         output = torch.cat([self._run(part) for part in parts])
-        return DenseField(output) if self.info.output == "scores" else LabelField(output, self.config.classes)
+        if self.info.output != "scores":
+            return LabelField(output, self.config.classes)
+        size = (images.shape[2], images.shape[3])
+        return DenseField(output) if same_grid(output.shape[2:], size) else BilinearField(output, size)
 
     def decode(self, images: Tensor, closed: Collection[int] = ()) -> Decoded:
         """The field alone: other outputs are not in the file, and neither are gates that could be closed."""
@@ -145,8 +151,10 @@ def load_exported(
     device: torch.device | str = "cpu",
     threads: int | None = None,
     classes: ClassSet | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> ExportedModel:
-    """Open an exported file.
+    """Open an exported file, or an ONNX file of others that gives class scores.
 
     ONNX files run no code of their own. Those of `torch.export` are read with pickle: open only files that you trust.
 
@@ -155,16 +163,27 @@ def load_exported(
         device: Where an ONNX file runs; images are on the CPU in any case.
         threads: For ONNX Runtime; by default those of torch.
         classes: Classes that the model must have, by name and in this order; its names if it has none.
+        mean: Mean colour in 0 … 1 of images for an ONNX file of others; with `std`.
+        std: Standard deviation, likewise.
 
     Raises:
-        ValueError: If it is no such file, was not written by Offstride, or the package that runs it is not installed.
+        ValueError: If it is no such file, normalisation is missing or given beside what the file holds, or the package
+            that runs it is not installed.
     """
     path, device = Path(path), torch.device(device)
     if path.suffix not in SUFFIXES:
         raise ValueError(f"model: expected a file named {' or '.join(SUFFIXES)}, got {path}")
     try:
         onnx = path.suffix == ".onnx"
-        model = _open_onnx(path, device, threads or torch.get_num_threads()) if onnx else _open_program(path, device)
+        if onnx:
+            session = _session(path, device, threads or torch.get_num_threads())
+            described = session.get_modelmeta().custom_metadata_map.get(KEY)
+            info = _described(described) if described else foreign_info(session, path, mean, std)
+            model = ExportedModel(info, _run_of(session, path))
+        else:
+            described, model = True, _open_program(path, device)
+        if described and mean is not None:
+            raise ValueError("mean, std: expected none, since the file holds its own")
         check_classes(model.classes, model.config.classes, classes)
         model.info = replace(model.info, classes=model.classes or classes)
         return model
@@ -172,25 +191,28 @@ def load_exported(
         raise ValueError(f"model {path}: {error}") from error
 
 
-def _open_onnx(path: Path, device: torch.device, threads: int) -> ExportedModel:
+def _session(path: Path, device: torch.device, threads: int) -> Any:
     runtime = optional("onnxruntime")
     content = path.read_bytes()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors are raised
     try:
-        session = runtime.InferenceSession(content, options, providers=_providers(runtime, device))
+        return runtime.InferenceSession(content, options, providers=_providers(runtime, device))
     except Exception as error:  # its errors have no common class
         raise ValueError(f"expected an ONNX file ({' '.join(str(error).split())[:200]})") from error
-    info = _described(session.get_modelmeta().custom_metadata_map.get(KEY))
+
+
+def _run_of(session: Any, path: Path) -> Run:
+    entry, result = session.get_inputs()[0].name, session.get_outputs()[0].name
 
     def run(images: Tensor) -> Tensor:
         try:
-            return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+            return torch.from_numpy(session.run([result], {entry: images.numpy()})[0])
         except Exception as error:
             raise ValueError(f"model {path}: ONNX Runtime failed ({' '.join(str(error).split())[:200]})") from error
 
-    return ExportedModel(info, run)
+    return run
 
 
 def _providers(runtime: object, device: torch.device) -> list[str]:
