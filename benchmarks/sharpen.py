@@ -142,6 +142,15 @@ def show_progress(file: str, done: int, total: int) -> None:
         print(f"{Path(file).parent.name}: {done} of {total}", flush=True)
 
 
+def brief(value):
+    """A report without what needs much space: numbers of six digits, no curves."""
+    if isinstance(value, dict):
+        return {key: brief(each) for key, each in value.items() if key not in ("trimap", "extremes", "curves", "costs")}
+    if isinstance(value, list):
+        return [brief(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
 def show(name: str, report: dict) -> None:
     print(name)
     for entry in report["entries"]:
@@ -184,13 +193,15 @@ def main() -> None:
     entries = [Entry(name, [run[name] for run in runs]) for name in runs[0]]
     report = compare(entries, dataset.classes, Resampling(block=arguments.block))
     show(arguments.name, report)
+    setting = {key: value for key, value in vars(arguments).items() if key not in ("root", "models")}
+    setting["models"] = ["/".join(Path(file).parts[-2:]) for file in arguments.models]
     path = HERE / "results" / "sharpen.json"
     entries = json.loads(path.read_text())["entries"] if path.exists() else {}
     entries[arguments.name] = {
-        "made": circumstances() | {"command": {key: str(value) for key, value in vars(arguments).items()}},
+        "made": circumstances() | {"command": setting},
         "weights": shipped_recipe(),
         "images": len(dataset),
-        "report": report,
+        "report": brief(report),
     }
     write_result("sharpen", {"entries": entries})
 
