@@ -15,6 +15,8 @@ from offstride.field import cross_entropy
 from offstride.upsamplers import Upsampler
 
 Progress = Callable[[int, int], None]
+AVERAGE = 0.99
+"""Weight of the past in the running mean of the weights."""
 NOTHING: Progress = lambda done, total: None  # noqa: E731
 
 
@@ -40,7 +42,7 @@ class UpsamplerTraining:
     crops: int = 240
     crop: int = 256
     batch_size: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     snapshots: int = 3
     seed: int = 0
 
@@ -101,7 +103,8 @@ def _endless(count: int, random: Random) -> Iterator[int]:
 def train_upsampler(
     upsampler: Upsampler, crops: list[Crop], training: UpsamplerTraining, *, progress: Progress = NOTHING
 ) -> list[Snapshot]:
-    """Train a copy of an upsampler; one inside it stays as it is.
+    """Train a copy of an upsampler; one inside it stays as it is. The running mean of its weights is kept, which forgets
+    where it started within a few hundred steps.
 
     Args:
         upsampler: Where training starts.
@@ -110,6 +113,7 @@ def train_upsampler(
         progress: Called with the number of steps done and their total.
     """
     learner, random = _learner(upsampler), Random(training.seed)
+    averaged = copy.deepcopy(learner).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=training.learning_rate)
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, training.steps, 0.9)
     kept = {training.steps * part // training.snapshots for part in range(1, training.snapshots + 1)}
@@ -121,10 +125,11 @@ def train_upsampler(
         loss.backward()
         optimizer.step()
         schedule.step()
+        for mean, weight in zip(averaged.parameters(), learner.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - AVERAGE)
         losses.append(loss.item())
         if step in kept:
-            snapshot = copy.deepcopy(learner).eval().requires_grad_(False)
-            found.append(Snapshot(step, snapshot, sum(losses) / len(losses)))
+            found.append(Snapshot(step, copy.deepcopy(averaged), sum(losses) / len(losses)))
             losses = []
         progress(step, training.steps)
     return found
