@@ -174,6 +174,18 @@ def test_an_upsampler_learns_and_nothing_else_changes(scenes):
     assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.model.state_dict().items())
 
 
+def test_the_running_mean_of_the_weights_is_kept(scenes):
+    frozen, rate = Frozen(model()), 0.02
+    training = UpsamplerTraining(steps=1, crops=2, crop=48, batch_size=2, learning_rate=rate, snapshots=1)
+    start = LaU(16, scale=4, rest="offsets")
+    (kept,) = train_upsampler(start, cached_crops(frozen, scenes, training, features=True), training)
+    moved = [
+        (after - before).abs().max()
+        for after, before in zip(kept.upsampler.parameters(), start.parameters(), strict=True)
+    ]
+    assert 0 < max(moved) < 0.011 * rate, "AdamW's first step moves a weight by the learning rate"
+
+
 def test_crops_of_aligned_models_have_one_more_pixel_and_drop_features(scenes):
     frozen = Frozen(model("bilinear", origin="aligned"))
     ((coarse, label),) = cached_crops(frozen, scenes, UpsamplerTraining(crops=1, crop=48), features=False)

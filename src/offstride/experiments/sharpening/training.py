@@ -103,8 +103,8 @@ def _endless(count: int, random: Random) -> Iterator[int]:
 def train_upsampler(
     upsampler: Upsampler, crops: list[Crop], training: UpsamplerTraining, *, progress: Progress = NOTHING
 ) -> list[Snapshot]:
-    """Train a copy of an upsampler; one inside it stays as it is. The running mean of its weights is kept, which forgets
-    where it started within a few hundred steps.
+    """Train a copy of an upsampler; one inside it stays as it is. The running mean of its weights is kept, which
+    forgets where it started within a few hundred steps.
 
     Args:
         upsampler: Where training starts.
