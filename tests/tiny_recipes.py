@@ -18,10 +18,9 @@ from offstride.train import DataRecipe, ModelRecipe, Recipe, ScheduleRecipe
 
 
 def tiny(recipe: Recipe, root: Path | None) -> Recipe:
-    """Two steps of a recipe on a tiny data set."""
-    return replace(
-        recipe, data=_data(recipe.data, root), model=_model(recipe.model), schedule=_schedule(recipe.schedule)
-    )
+    """Two steps of a recipe on a tiny data set; a model of another library stays."""
+    model = recipe.model if recipe.model.reference else _model(recipe.model)
+    return replace(recipe, data=_data(recipe.data, root), model=model, schedule=_schedule(recipe.schedule))
 
 
 def skeleton(value: Any) -> Any:

@@ -206,6 +206,39 @@ def test_models_of_other_libraries(lraspp, tmp_path, monkeypatch, wins):
     assert "lraspp" in page
 
 
+def test_grey_photographs_are_shown_and_one_that_cannot_be_read_is_named(checkpoint, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("L", (70, 50), 90).save(photos / "grey.png")
+    assert sharpen(checkpoint, tmp_path / "one", "--images", str(photos)) == 0
+    assert "grey" in (tmp_path / "one" / "report.html").read_text()
+    (photos / "text.jpg").write_text("no picture")
+    capsys.readouterr()
+    assert sharpen(checkpoint, tmp_path / "two", "--images", str(photos)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert "text.jpg: cannot be decoded" in lines[-1]
+    assert not (tmp_path / "two" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("torchvision:nothing", "torchvision: expected one of deeplabv3_mobilenet_v3_large"),
+        ("smp:", "expected a name behind smp:"),
+        ("smp:{}", "cannot be opened"),
+        ("transformers:{}", "transformers:"),
+        ("hub:{}", "expected a folder with model.safetensors"),
+        ("{}/none.safetensors", "none.safetensors"),
+        ("{}/none.pt", "model: expected a model file"),
+    ],
+)
+def test_bad_references_are_one_line_and_nothing_is_written(reference, said, tmp_path, capsys):
+    assert main(["sharpen", reference.format(tmp_path), f"--output={tmp_path / 'out'}"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_exported_files_have_no_layers_to_sharpen(tmp_path, capsys):
     assert main(["sharpen", str(tmp_path / "m.onnx"), f"--output={tmp_path / 'out'}"]) == 2
     assert "expected one with layers to sharpen" in capsys.readouterr().err
