@@ -1,6 +1,7 @@
 """Simulated coarse scores, batches, and the fit of universal weights."""
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from offstride.cli.main import main
 from offstride.experiments.universal import Progress, UniversalRecipe, fit_universal
 from offstride.experiments.universal.crops import CROP, Picture, draw_batch
-from offstride.experiments.universal.simulate import Chance, coarse_size, simulated_scores
+from offstride.experiments.universal.simulate import RAREST, Chance, _leaning, coarse_size, simulated_scores
 from offstride.field import BilinearField, argmax
 from offstride.upsamplers import UniversalLaU
 
@@ -98,6 +99,17 @@ def test_the_command_fits_to_folders_too_and_its_file_can_be_used(tmp_path: Path
     upsampler.load_weights(file)
     scores, image = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 64, 64)
     assert upsampler.offsets(scores, image).abs().max() > 0
+
+
+def test_rare_classes_are_preferred_half_of_the_time():
+    """By 0 to 0.8 of the difference of the logarithms of their shares; the other preference has the mean 0."""
+    labels, source = torch.zeros(40, 40, dtype=torch.long), chance()
+    labels[:2] = 1
+    drawn = torch.stack([_leaning(labels, 2, source).flatten() for _ in range(4000)])
+    whole = math.log(0.95 + RAREST) - math.log(0.05 + RAREST)
+    expected, deviation = 0.5 * 0.4 * whole, 1.0 + 0.4 * whole
+    assert (drawn[:, 1] - drawn[:, 0]).mean().item() == pytest.approx(expected, abs=4 * deviation / 4000**0.5)
+    assert (drawn == 0).all(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
 
 
 def test_bad_input_is_refused(tmp_path: Path):
